@@ -1,0 +1,32 @@
+# One virtual environment, .venv, holds everything; PYTHON names another interpreter to make it from.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: run test check bench clean
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+run: $(READY)  ## the main job on examples/, with the embedded sandbox
+	$(BIN)/assay curate examples/pool.jsonl --rollouts examples/rollouts.jsonl --recipe mimo --sandbox local --catalog out/examples.duckdb --overwrite
+	$(BIN)/assay stats out/examples.duckdb
+
+test: $(READY)  ## all tests that need no daemon
+	$(BIN)/python -m pytest -m "not docker"
+
+check: $(READY)  ## ruff, mypy, pyright, layers
+	$(BIN)/ruff check .
+	mkdir -p .typecheck && ln -sfn .. .typecheck/assay
+	cd .typecheck && ../$(BIN)/mypy --config-file ../pyproject.toml -p assay
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+bench: $(READY)
+	$(BIN)/python benchmarks/judge.py
+
+clean:
+	rm -rf build *.egg-info .typecheck out

@@ -1,0 +1,6 @@
+"""Runs untrusted programs in warm, isolated slots. Knows nothing of problems or verdicts (docs/sandbox.md).
+
+    async with SandboxPool(PoolConfig(backend="auto", slots=2)) as pool:
+        async for item in pool.execute(job):        # Compiled or CompileFailed, then one Outcome a test, in order
+            ...                                     # leaving the loop cancels what is left and frees the slot
+"""

@@ -1,0 +1,111 @@
+"""What to run and what it did: the sandbox's own vocabulary. It knows nothing of problems, expected outputs or verdicts.
+
+    Job(program, mode, entry_point, tests)  ->  Compiled | CompileFailed, then one Outcome a test, in order
+
+The words of an `Outcome` are the kernel's (it exited, a signal ended it, a limit was met); verifiers/code_tests.py joins them to
+verdicts, in one function.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+__all__ = ["CompileFailed", "Compiled", "Ended", "Job", "Mode", "Outcome", "RunLimits", "TestRun"]
+
+Mode = Literal["stdin", "call", "assert"]
+
+
+class Ended(StrEnum):
+    """How a run ended."""
+
+    EXITED = "exited"
+    """By itself, with `exit_code`."""
+    SIGNALLED = "signalled"
+    """By a signal, `signal`, that was not ours."""
+    CPU_LIMIT = "cpu_limit"
+    WALL_LIMIT = "wall_limit"
+    MEMORY_LIMIT = "memory_limit"
+    OUTPUT_LIMIT = "output_limit"
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """Limits of one run. `memory_bytes` and `processes` count the whole process tree, `output_bytes` stdout and stderr each."""
+
+    cpu_s: float
+    wall_s: float
+    memory_bytes: int
+    output_bytes: int
+    processes: int
+    file_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class TestRun:
+    """One run of the program.
+
+    stdin mode: `data` is its standard input, `argv` its arguments, `files` (relative name -> content) lie in its work folder.
+    call mode: `data` is UTF-8 JSON {"args": [...], "kwargs": {...}}. assert mode: `data` is the test code.
+    """
+
+    __test__ = False
+    data: bytes = b""
+    argv: tuple[str, ...] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    limits: RunLimits | None = None
+    """Limits of this run where they differ from the job's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One program and the runs asked of it. `stop_on_failure` ends the job after the first run that did not exit with 0."""
+
+    source: bytes
+    language: str
+    mode: Mode
+    tests: tuple[TestRun, ...]
+    limits: RunLimits
+    entry_point: str | None = None
+    stop_on_failure: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The program is ready to run (for an interpreted language: its syntax was checked inside the sandbox)."""
+
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CompileFailed:
+    """The program cannot be compiled. `reason`: `compile_error`, `compile_limit`, `language_absent` or `unknown_language`."""
+
+    reason: str
+    message: str = ""
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one run did.
+
+    `stdout` holds at most `output_bytes`, `stderr` an excerpt of at most 64 KiB. `result` is what call mode got back: JSON text of
+    exact built-in types, or None where the call never returned; in assert mode `completed` says that the test code ran to its end.
+    `error` is one line about a Python exception in call and assert mode (`ValueError: ...`), `""` where there was none.
+    """
+
+    ended: Ended
+    exit_code: int | None = None
+    signal: int | None = None
+    stdout: bytes = b""
+    stderr: bytes = b""
+    result: bytes | None = None
+    completed: bool = False
+    error: str = ""
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    memory_bytes: int | None = None
