@@ -1,0 +1,259 @@
+"""A program against a problem's tests -> Grade.
+
+The sandbox says what a process did, this file says what a judge calls it: `_verdict_of` is the one place where the two
+vocabularies meet. Outputs are compared here, on the host, as results stream in; the sandbox never sees an expected output.
+
+Raises FaultError where the fault is ours; the Grader retries once and makes it IE.
+"""
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol
+
+from ..core.checkers import ValidatorChecker
+from ..core.problem import CodeTests, Limits, Program, TestCase
+from ..core.verdict import BAD_REFERENCE, CaseResult, Grade, Verdict
+from ..sandbox.execution import CompileFailed, Compiled, Ended, Job, Outcome, RunLimits, TestRun
+from .checkers import check_output, check_value, to_bytes
+from .reward import RewardName, missing_for, needs_every_test, score_tests
+
+__all__ = ["CodeVerifier", "Detail", "Executor"]
+
+Detail = Literal["none", "first", "all"]
+MIB: Final = 1 << 20
+_EXCERPT: Final = 200
+"""Characters of input, expected, got and stderr that `detail` shows of a failed test."""
+_SHOWN: Final = 10
+"""Failed tests that `detail` shows with "all"."""
+_CHUNK: Final = 8
+"""Tests run before their outputs go to a validator: bounds what is held (8 x output_mb) and what is wasted after a failure."""
+_VALIDATOR_LIMITS: Final = RunLimits(cpu_s=60, wall_s=120, memory_bytes=2048 * MIB, output_bytes=MIB, processes=64, file_bytes=64 * MIB)
+_ACCEPTED, _REFUSED = 42, 43
+
+
+class Executor(Protocol):
+    """What is needed of sandbox.slots.SandboxPool."""
+
+    def execute(self, job: Job) -> AsyncIterator[Compiled | CompileFailed | Outcome]: ...
+
+
+@dataclass(slots=True)
+class _Record:
+    """What is known so far of one submission."""
+
+    cases: list[CaseResult] = field(default_factory=list)
+    first: tuple[Verdict, str] | None = None        # of the first test that is not AC
+    details: list[str] = field(default_factory=list)
+
+    def add(self, outcome: Outcome, verdict: Verdict, reason: str) -> None:
+        self.cases.append(CaseResult(verdict, outcome.cpu_s, outcome.wall_s, outcome.memory_bytes))
+        if verdict is not Verdict.AC and self.first is None:
+            self.first = verdict, reason
+
+
+class _BadReference(Exception):
+    """The problem's own fault, found while grading."""
+
+
+class CodeVerifier:
+    """Grades programs with the slots of `pool`; any number of `grade` calls may be under way."""
+
+    def __init__(self, pool: Executor, *, reward: RewardName = "all_tests", detail: Detail = "first") -> None:
+        self._pool = pool
+        self._reward: RewardName = reward
+        self._detail: Detail = detail
+
+    async def grade(self, reward: CodeTests, program: Program) -> Grade:
+        """Raises: FaultError."""
+        started = time.perf_counter()
+        record = _Record()
+        fault = _reference_fault(reward) or missing_for(self._reward, reward)
+        try:
+            if fault:
+                raise _BadReference(fault)
+            failed = await self._run(reward, program, record)
+        except _BadReference as error:
+            return Grade(Verdict.IE, None, BAD_REFERENCE, str(error), tuple(record.cases), wall_s=time.perf_counter() - started)
+        wall_s = time.perf_counter() - started
+        if failed:
+            return Grade(Verdict.CE, 0.0, failed.reason, failed.message[:4000], cpu_s=failed.cpu_s, wall_s=wall_s)
+        verdict, reason = record.first or (Verdict.AC, "accepted")
+        passed = [case.verdict is Verdict.AC for case in record.cases]
+        total = 1 if reward.mode == "assert" else len(reward.tests)
+        memory = [case.memory_bytes for case in record.cases if case.memory_bytes is not None]
+        return Grade(
+            verdict, score_tests(self._reward, reward, passed), reason, "\n".join(record.details), tuple(record.cases),
+            {"reward": self._reward, "tests": total, "passed": sum(passed)},
+            cpu_s=sum(case.cpu_s for case in record.cases), wall_s=wall_s, memory_bytes=max(memory, default=None))
+
+    async def _run(self, reward: CodeTests, program: Program, record: _Record) -> CompileFailed | None:
+        stop = reward.stop_on_failure and not needs_every_test(self._reward)
+        tests = reward.tests if reward.mode != "assert" else (TestCase(input=reward.test_code, output=None),)
+        runs = [_test_run(reward, test) for test in tests]
+        step = _CHUNK if isinstance(reward.checker, ValidatorChecker) and reward.mode == "stdin" else len(tests)
+        for start in range(0, len(tests), step):
+            job = Job(to_bytes(program.source), program.language, reward.mode, tuple(runs[start:start + step]),
+                      _run_limits(reward.limits), reward.entry_point, stop)
+            outcomes: list[Outcome] = []
+            async with aclosing(self._pool.execute(job)) as results:    # type: ignore[type-var]  # an async generator has aclose
+                async for result in results:
+                    if isinstance(result, CompileFailed):
+                        return result
+                    if isinstance(result, Compiled):
+                        continue
+                    if step == len(tests):
+                        self._judge(reward, tests, result, record)
+                        if stop and record.first:
+                            return None
+                    else:
+                        outcomes.append(result)
+            if outcomes:
+                await self._validate(reward, tests, outcomes, record, stop)
+                if stop and record.first:
+                    return None
+        return None
+
+    def _judge(self, reward: CodeTests, tests: Sequence[TestCase], outcome: Outcome, record: _Record,
+               validated: tuple[bool, str] | None = None) -> None:
+        n = len(record.cases)
+        verdict, reason, difference = _verdict_of(reward, tests[n], outcome, validated)
+        record.add(outcome, verdict, reason)
+        wanted = {"none": 0, "first": 1, "all": _SHOWN}[self._detail]
+        if verdict is not Verdict.AC and len(record.details) < wanted:
+            record.details.append(_describe(reward, n, tests[n], outcome, verdict, reason, difference))
+
+    async def _validate(self, reward: CodeTests, tests: Sequence[TestCase], outcomes: Sequence[Outcome], record: _Record,
+                        stop: bool) -> None:
+        """Judges a chunk of outputs by the problem's own validator. Raises: _BadReference, FaultError."""
+        checker = reward.checker
+        assert isinstance(checker, ValidatorChecker)
+        first = len(record.cases)
+        to_check = [(test, outcome) for test, outcome in zip(tests[first:], outcomes, strict=False)
+                    if outcome.ended is Ended.EXITED and outcome.exit_code == 0]
+        runs = tuple(
+            TestRun(outcome.stdout, ("input", "answer", "feedback/", *checker.args),
+                    {"input": to_bytes(test.input or ""), "answer": to_bytes(test.output), "feedback/": b""})
+            for test, outcome in to_check)
+        said: list[tuple[bool, str]] = []
+        if runs:
+            job = Job(to_bytes(checker.program), checker.language, "stdin", runs, _VALIDATOR_LIMITS, None, stop_on_failure=False)
+            async with aclosing(self._pool.execute(job)) as results:    # type: ignore[type-var]
+                async for result in results:
+                    if isinstance(result, CompileFailed):
+                        raise _BadReference(f"the validator does not compile: {result.reason}: {result.message[:400]}")
+                    if isinstance(result, Outcome):
+                        said.append(_validator_said(result))
+        answers = iter(said)
+        for outcome in outcomes:
+            validated = next(answers) if outcome.ended is Ended.EXITED and outcome.exit_code == 0 else None
+            self._judge(reward, tests, outcome, record, validated)
+            if stop and record.first:
+                return
+
+
+def _reference_fault(reward: CodeTests) -> str | None:
+    """What is wrong with the problem itself, as far as can be told before running anything."""
+    if reward.mode == "assert":
+        if not (reward.test_code or "").strip():
+            return "no test_code"
+        return None
+    if reward.mode == "call" and not reward.entry_point:
+        return "call mode without entry_point"
+    if not reward.tests:
+        return "no tests"
+    for n, test in enumerate(reward.tests, 1):
+        if not test.has_output:
+            return f"test {n} has no output"
+        if reward.mode == "stdin" and not isinstance(test.output, str):
+            return f"test {n}: output is {type(test.output).__name__}, not text"
+        if reward.mode == "stdin" and test.input is None:
+            return f"test {n} has no input"
+        if reward.mode == "call" and test.args is None and test.kwargs is None:
+            return f"test {n} has no args"
+    if reward.mode == "call" and isinstance(reward.checker, ValidatorChecker):
+        return "a validator checks what a program prints; call mode prints nothing"
+    return None
+
+
+def _test_run(reward: CodeTests, test: TestCase) -> TestRun:
+    if reward.mode == "call":
+        data = json.dumps({"args": test.args or (), "kwargs": test.kwargs or {}}).encode()
+    else:
+        data = to_bytes(test.input or "")
+    return TestRun(data, limits=_run_limits(test.limits) if test.limits else None)
+
+
+def _run_limits(limits: Limits) -> RunLimits:
+    wall_s = 2 * limits.cpu_s + 1 if limits.wall_s is None else limits.wall_s
+    return RunLimits(limits.cpu_s, wall_s, int(limits.memory_mb * MIB), int(limits.output_mb * MIB), limits.processes,
+                     int(limits.file_mb * MIB))
+
+
+def _validator_said(outcome: Outcome) -> tuple[bool, str]:
+    """Raises: _BadReference unless it exited with 42 or 43."""
+    if outcome.ended is Ended.EXITED and outcome.exit_code in (_ACCEPTED, _REFUSED):
+        return outcome.exit_code == _ACCEPTED, _excerpt(outcome.stdout or outcome.stderr)
+    end = f"exit code {outcome.exit_code}" if outcome.ended is Ended.EXITED else outcome.ended.value
+    raise _BadReference(f"the validator ended with {end}, not 42 or 43; stderr: {_excerpt(outcome.stderr)}")
+
+
+_LIMIT_VERDICTS: Final = {
+    Ended.CPU_LIMIT: (Verdict.TLE, "cpu_time_limit"), Ended.WALL_LIMIT: (Verdict.TLE, "wall_time_limit"),
+    Ended.MEMORY_LIMIT: (Verdict.MLE, "memory_limit"), Ended.OUTPUT_LIMIT: (Verdict.OLE, "output_limit"),
+}
+
+
+def _verdict_of(reward: CodeTests, test: TestCase, outcome: Outcome, validated: tuple[bool, str] | None) -> tuple[Verdict, str, str]:
+    """What the process did -> verdict, reason, and in words what differs. An exit code alone is never a pass."""
+    if outcome.ended in _LIMIT_VERDICTS:
+        return *_LIMIT_VERDICTS[outcome.ended], ""
+    if outcome.ended is Ended.SIGNALLED:
+        return Verdict.RE, "signal", f"signal {outcome.signal}"
+    if reward.mode == "assert":
+        return _assert_verdict(outcome)
+    if outcome.error:
+        return Verdict.RE, "exception", outcome.error
+    if outcome.exit_code != 0:
+        return Verdict.RE, "exit_code", f"exit code {outcome.exit_code}"
+    if reward.mode == "call":
+        if outcome.result is None:
+            return Verdict.RE, "no_result", "the program ended before the call returned"
+        difference = check_value(reward.checker, outcome.result, test.output)
+    elif validated is not None:
+        difference = None if validated[0] else f"refused by the validator: {validated[1]}"
+    else:
+        difference = check_output(reward.checker, outcome.stdout, to_bytes(test.output))
+    return (Verdict.AC, "accepted", "") if difference is None else (Verdict.WA, "wrong_answer", difference)
+
+
+def _assert_verdict(outcome: Outcome) -> tuple[Verdict, str, str]:
+    if outcome.error:
+        failed = outcome.error.startswith("AssertionError")
+        return (Verdict.WA, "assertion_failed", outcome.error) if failed else (Verdict.RE, "exception", outcome.error)
+    if outcome.completed and outcome.exit_code == 0:
+        return Verdict.AC, "accepted", ""
+    return Verdict.RE, "not_completed", f"the program ended (exit code {outcome.exit_code}) before its tests did"
+
+
+def _describe(reward: CodeTests, n: int, test: TestCase, outcome: Outcome, verdict: Verdict, reason: str, difference: str) -> str:
+    """One failed test for people, bounded; made here, of what the host holds."""
+    parts = [f"test {n + 1}: {verdict.value} {reason}" + (f": {difference[:_EXCERPT]}" if difference else "")]
+    if reward.mode == "stdin":
+        parts += [f"input {_excerpt(to_bytes(test.input or ''))}", f"expected {_excerpt(to_bytes(str(test.output)))}",
+                  f"got {_excerpt(outcome.stdout)}"]
+    elif reward.mode == "call":
+        got = "nothing" if outcome.result is None else _excerpt(outcome.result)
+        parts += [f"args {_excerpt(json.dumps(test.args).encode())}", f"expected {_excerpt(json.dumps(test.output).encode())}", f"got {got}"]
+    if outcome.stderr:
+        parts.append(f"stderr ...{_excerpt(outcome.stderr[-4 * _EXCERPT:], tail=True)}")
+    return "; ".join(parts)
+
+
+def _excerpt(text: bytes, tail: bool = False) -> str:
+    shown = text[: 4 * _EXCERPT].decode("utf-8", "replace")
+    shown = shown[-_EXCERPT:] if tail else shown[:_EXCERPT]
+    return repr(shown) + ("..." if not tail and len(text) > _EXCERPT else "")

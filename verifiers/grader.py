@@ -1,0 +1,304 @@
+"""`Grader`: problems and responses -> Grades, batched, async and streaming; the one place where exceptions become IE.
+
+    with Grader(sandbox="auto") as g:
+        g.grade(problem, response)                          # one, blocking
+        g.grade_many([(problem, response), ...])            # many, in order
+        await g.agrade(problem, response)
+        async for i, grade in g.as_completed([...]): ...    # as they finish
+
+A Grader is configuration: it pickles, and starts its pools at first use, once a process (also in a forked or spawned child).
+No item can hurt another: whatever goes wrong with one becomes its own IE, with the traceback in `detail`.
+"""
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import os
+import queue
+import threading
+import traceback
+import weakref
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from ..core.errors import FaultError, SandboxUnavailable
+from ..core.problem import CodeTests, MathAnswer, Problem, Program, Response
+from ..core.verdict import Grade, Verdict
+from .code_tests import CodeVerifier, Detail
+from .extract import extract_program
+from .reward import REWARD_NAMES, RewardName
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from ..sandbox.slots import SandboxPool
+
+__all__ = ["Grader", "Item"]
+
+Item = tuple[Problem, Response | Program | str]
+_ATTEMPTS: Final = 2
+"""A fault of ours is tried once more; a second one is IE."""
+_WINDOW: Final = 256
+"""Items under way at once in `iter_grades` and `as_completed`: keeps slots busy behind a slow item, bounds memory."""
+_CLOSE_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    sandbox: str
+    slots: int | None
+    workers: int | None
+    reward: RewardName
+    detail: Detail
+    python: str | None
+    image: str | None
+    runtime: str | None
+
+
+class Grader:
+    """Grades responses against problems.
+
+    sandbox: `auto` (docker where a daemon answers, else local), `docker` or `local`; slots: sandboxes at once (None: one a core);
+    workers: threads, each with a killable worker process, for math (None: one a core); reward: see verifiers/reward.py; detail:
+    how many failed tests `Grade.detail` describes (`none`, `first`, `all`); python: interpreter for programs on the local
+    backend; image and runtime: docker's.
+
+    Raises: ValueError for an unknown reward or sandbox. SandboxUnavailable only from `start_sandbox`; elsewhere it is IE.
+    """
+
+    __name__ = "assay"
+
+    def __init__(self, sandbox: str = "auto", *, slots: int | None = None, workers: int | None = None, reward: str = "all_tests",
+                 detail: Detail = "first", python: str | None = None, image: str | None = None, runtime: str | None = None) -> None:
+        if sandbox not in ("auto", "docker", "local"):
+            raise ValueError(f"unknown sandbox {sandbox!r}: auto, docker or local")
+        name = next((known for known in REWARD_NAMES if known == reward), None)
+        if name is None:
+            raise ValueError(f"unknown reward {reward!r}: {', '.join(REWARD_NAMES)}")
+        self._settings = _Settings(sandbox, slots, workers, name, detail, python, image, runtime)
+        self._lock = threading.Lock()
+        self._engine: _Engine | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_settings": self._settings}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._settings = state["_settings"]
+        self._lock = threading.Lock()
+        self._engine = None
+
+    def __enter__(self) -> Grader:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def submit(self, problem: Problem, response: Response | Program | str) -> Future[Grade]:
+        """A future that never raises for what the item is: whatever goes wrong is an IE."""
+        return self._started().submit(problem, Response(response) if isinstance(response, str) else response)
+
+    def grade(self, problem: Problem, response: Response | Program | str) -> Grade:
+        return self.submit(problem, response).result()
+
+    def grade_many(self, items: Sequence[Item]) -> list[Grade]:
+        """The grades in the order of the items."""
+        grades: dict[int, Grade] = dict(self.iter_grades(items))
+        return [grades[n] for n in range(len(items))]
+
+    def iter_grades(self, items: Iterable[Item]) -> Iterator[tuple[int, Grade]]:
+        """(index, grade) as they finish; `items` is read only a bounded way ahead. Leaving early cancels what is under way."""
+        done: queue.SimpleQueue[tuple[int, Future[Grade]]] = queue.SimpleQueue()
+        running: set[Future[Grade]] = set()
+        source = enumerate(items)
+        try:
+            exhausted = False
+            while not exhausted or running:
+                while not exhausted and len(running) < _WINDOW:
+                    try:
+                        n, (problem, response) = next(source)
+                    except StopIteration:
+                        exhausted = True
+                        break
+                    future = self.submit(problem, response)
+                    running.add(future)
+                    future.add_done_callback(lambda f, n=n: done.put((n, f)))   # type: ignore[misc]
+                if running:
+                    n, future = done.get()
+                    running.discard(future)
+                    yield n, future.result()
+        finally:
+            for future in running:
+                future.cancel()
+
+    async def agrade(self, problem: Problem, response: Response | Program | str) -> Grade:
+        """As `grade`, without blocking the event loop; cancelling it cancels the work."""
+        return await asyncio.wrap_future(self.submit(problem, response))
+
+    async def as_completed(self, items: Iterable[Item]) -> AsyncIterator[tuple[int, Grade]]:
+        """As `iter_grades`, for an event loop."""
+        running: set[asyncio.Task[tuple[int, Grade]]] = set()
+        source = enumerate(items)
+
+        async def one(n: int, item: Item) -> tuple[int, Grade]:
+            return n, await self.agrade(*item)
+
+        try:
+            exhausted = False
+            while not exhausted or running:
+                while not exhausted and len(running) < _WINDOW:
+                    try:
+                        n, item = next(source)
+                    except StopIteration:
+                        exhausted = True
+                        break
+                    running.add(asyncio.create_task(one(n, item)))
+                if running:
+                    finished, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                    for task in finished:
+                        yield task.result()
+        finally:
+            for task in running:
+                task.cancel()
+
+    def start_sandbox(self) -> str:
+        """Starts the sandbox now; its backend and level of isolation in one line. Raises: SandboxUnavailable."""
+        return self._started().start_sandbox()
+
+    def close(self) -> None:
+        """Ends the pools of this process; the next grade starts new ones."""
+        with self._lock:
+            engine, self._engine = self._engine, None
+        if engine is not None and engine.pid == os.getpid():
+            engine.close()
+
+    def _started(self) -> _Engine:
+        engine = self._engine
+        if engine is not None and engine.pid == os.getpid():
+            return engine
+        with self._lock:
+            if self._engine is None or self._engine.pid != os.getpid():
+                self._engine = _Engine(self._settings)
+            return self._engine
+
+
+class _Engine:
+    """What a Grader runs in one process: an event loop in a thread for the sandbox, and threads for math."""
+
+    def __init__(self, settings: _Settings) -> None:
+        from .math_answer import MathVerifier
+
+        self.pid = os.getpid()
+        self._settings = settings
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._slots = settings.slots or cores
+        workers = settings.workers or cores
+        self._math = MathVerifier(workers=workers)
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="assay-math")
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="assay-grader", daemon=True)
+        self._thread.start()
+        self._pool: SandboxPool | None = None
+        self._starting = asyncio.Lock()
+        # One more than there are slots: the next job is ready when a slot frees, and inputs of few problems are held in memory.
+        self._turns = asyncio.Semaphore(self._slots + 1)
+        self._closed = False
+        atexit.register(_kill, weakref.ref(self))
+
+    def submit(self, problem: Problem, response: Response | Program) -> Future[Grade]:
+        if isinstance(problem.reward, MathAnswer):
+            return self._threads.submit(self._grade_math, problem, problem.reward, response)
+        return asyncio.run_coroutine_threadsafe(self._grade_code(problem.reward, response), self._loop)
+
+    def start_sandbox(self) -> str:
+        pool = asyncio.run_coroutine_threadsafe(self._sandbox(), self._loop).result()
+        return f"{pool.backend_name}: {pool.level}"
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        atexit.unregister(_kill)
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._math.close()
+        try:
+            asyncio.run_coroutine_threadsafe(self._shut_down(), self._loop).result(_CLOSE_S)
+        except TimeoutError:
+            self.kill()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_CLOSE_S)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+    def kill(self) -> None:
+        """Ends sandboxes and workers at once, from any thread, also while the interpreter exits."""
+        if self.pid != os.getpid():
+            return
+        self._math.kill()
+        if self._pool is not None:
+            self._pool.kill()
+
+    async def _shut_down(self) -> None:
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._pool is not None:
+            await self._pool.close()
+
+    async def _sandbox(self) -> SandboxPool:
+        from ..sandbox.slots import PoolConfig, SandboxPool
+
+        async with self._starting:
+            if self._pool is None:
+                s = self._settings
+                pool = SandboxPool(PoolConfig(backend=s.sandbox, slots=self._slots, python=s.python, image=s.image,  # type: ignore[arg-type]
+                                              runtime=s.runtime))
+                await pool.start()
+                self._pool = pool
+            return self._pool
+
+    async def _grade_code(self, reward: CodeTests, response: Response | Program) -> Grade:
+        program = extract_program(response.text) if isinstance(response, Response) else response
+        if program is None:
+            return Grade(Verdict.NA, 0.0, "no_program", "no complete fenced code block in the response")
+        async with self._turns:
+            for attempt in range(1, _ATTEMPTS + 1):
+                try:
+                    verifier = CodeVerifier(await self._sandbox(), reward=self._settings.reward, detail=self._settings.detail)
+                    return await verifier.grade(reward, program)
+                except SandboxUnavailable as error:
+                    return _internal_error(error)
+                except FaultError as error:
+                    if attempt == _ATTEMPTS:
+                        return _internal_error(error)
+                except Exception as error:  # noqa: BLE001  # the boundary: one item's error is its own IE, with its traceback
+                    return _internal_error(error)
+        raise AssertionError("unreachable")
+
+    def _grade_math(self, problem: Problem, reward: MathAnswer, response: Response | Program) -> Grade:
+        if isinstance(response, Program):
+            return Grade(Verdict.NA, 0.0, "not_text", "a program is no answer to a math problem")
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return self._math.grade(reward, response.text, question=problem.prompt)
+            except FaultError as error:
+                if attempt == _ATTEMPTS:
+                    return _internal_error(error)
+            except Exception as error:  # noqa: BLE001  # the boundary, as above
+                return _internal_error(error)
+        raise AssertionError("unreachable")
+
+
+def _internal_error(error: Exception) -> Grade:
+    slug = error.slug if isinstance(error, FaultError) else "internal_error"
+    detail = str(error) if isinstance(error, FaultError) else "".join(traceback.format_exception(error))[-4000:]
+    return Grade(Verdict.IE, None, slug, detail)
+
+
+def _kill(engine: weakref.ref[_Engine]) -> None:
+    if (alive := engine()) is not None:
+        with contextlib.suppress(OSError):
+            alive.kill()
