@@ -1,0 +1,41 @@
+"""Reaches a Docker daemon: the one place where the docker SDK is connected, and where its failures become one clear line."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..core.errors import SandboxUnavailable
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+__all__ = ["CONNECT_TIMEOUT_S", "connect"]
+
+CONNECT_TIMEOUT_S = 60.0
+"""Seconds that one request may take. A busy daemon needs a second or two to start a container; a minute means that it hangs."""
+
+
+def connect(timeout_s: float = CONNECT_TIMEOUT_S) -> DockerClient:
+    """A client of the daemon that DOCKER_HOST names, else of the local socket. It has answered a ping.
+
+    Raises: SandboxUnavailable where there is no SDK, no daemon, or no right to talk to it.
+    """
+    try:
+        import docker
+        from docker.errors import DockerException
+    except ImportError as error:
+        raise SandboxUnavailable(f"the docker SDK is not installed ({error}); get it with: pip install 'docker>=7.1'") from error
+    try:
+        client = docker.from_env(timeout=timeout_s)
+        client.ping()
+    except DockerException as error:
+        raise SandboxUnavailable(_why(str(error))) from error
+    except OSError as error:    # requests' errors are OSErrors: a daemon that goes away between the two calls
+        raise SandboxUnavailable(_why(str(error))) from error
+    return client
+
+
+def _why(message: str) -> str:
+    if "Permission denied" in message or "PermissionError" in message:
+        return "this user may not talk to the Docker daemon; add it to the group docker, or run as root"
+    short = " ".join(message.split())[:200]
+    return f"no Docker daemon answers ({short}); start one (Debian: apt install docker.io), set DOCKER_HOST, or use the local backend"
