@@ -1,1 +1,177 @@
-"""The command line: parse, call one library function, print."""
+"""The command line: parse, call one library function, print. Results on stdout, talk on stderr.
+
+Exit codes: 0 done, 1 the run failed midway (what was written stays), 2 usage, 3 rows were rejected, 4 some rows ended IE, 130 Ctrl-C.
+"""
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Annotated, Any, NoReturn
+
+import typer
+from assay.core.errors import AssayError, CatalogError, SandboxUnavailable, UsageError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(no_args_is_help=True, add_completion=True, rich_markup_mode="markdown", pretty_exceptions_show_locals=False,
+                  context_settings={"help_option_names": ["-h", "--help"]},
+                  help="Grade model responses by rule; curate problems for RL with verifiable rewards.")
+sandbox_app = typer.Typer(no_args_is_help=True, help="The sandbox that programs run in.")
+app.add_typer(sandbox_app, name="sandbox")
+
+_SHOWN_REJECTIONS = 10
+
+
+class SandboxName(StrEnum):
+    auto = "auto"
+    docker = "docker"
+    local = "local"
+
+
+class RewardChoice(StrEnum):
+    all_tests = "all_tests"
+    fraction = "fraction"
+    difficulty_strict = "difficulty_strict"
+    difficulty_soft = "difficulty_soft"
+
+
+class DetailChoice(StrEnum):
+    none = "none"
+    first = "first"
+    all = "all"
+
+
+Sandbox = Annotated[SandboxName, typer.Option(help="Where programs run: docker where a daemon answers, else local; or one of them.")]
+Slots = Annotated[int | None, typer.Option(min=1, help="Programs run at once. Default: one a core.", show_default=False)]
+Workers = Annotated[int | None, typer.Option(min=1, help="Math grades at once. Default: one a core.", show_default=False)]
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    say(f"assay: {message}")
+    raise typer.Exit(code)
+
+
+@contextmanager
+def errors_as_one_line() -> Iterator[None]:
+    """An error of ours becomes one line and an exit code."""
+    try:
+        yield
+    except (UsageError, SandboxUnavailable, CatalogError) as error:
+        fail(str(error), 2)
+    except AssayError as error:
+        fail(str(error), 1)
+    except FileNotFoundError as error:
+        fail(f"{error.filename}: no such file", 2)
+
+
+@app.command()
+def grade(
+    source: Annotated[str, typer.Argument(metavar="IN", help="Rows with responses: .jsonl[.gz|.zst], .parquet, or - for stdin.")],
+    output: Annotated[str, typer.Option("-o", "--output", metavar="OUT", help="One line a response; same formats, - for stdout.")] = "-",
+    sandbox: Sandbox = SandboxName.auto,
+    slots: Slots = None,
+    workers: Workers = None,
+    reward: Annotated[RewardChoice, typer.Option(help="How the tests of a program make its score.")] = RewardChoice.all_tests,
+    detail: Annotated[DetailChoice, typer.Option(help="Failed tests described in `detail`.")] = DetailChoice.first,
+    python: Annotated[str | None, typer.Option(help="Interpreter for Python programs on the local sandbox.", show_default=False)] = None,
+    image: Annotated[str | None, typer.Option(help="Image of the docker sandbox.", show_default=False)] = None,
+    runtime: Annotated[str | None, typer.Option(help="Docker runtime: runc, runsc, kata ...", show_default=False)] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on behind the last line of OUT.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
+) -> None:
+    """Grade responses against gold answers and tests.
+
+    IN: one problem a line, with its responses: `{"id", "prompt", "reward": {"type": "math", "answer": "42"}, "responses": ["..."]}`.
+    OUT: one line a response, in input order: `{"id", "index", "verdict", "score", "reason", ...}`.
+    Rows that are no problems go to `OUT.rejected.jsonl`, each with its line and reason.
+
+    Exit codes: 0 all graded, 2 usage, 3 rows were rejected, 4 some rows ended IE (not the response's fault: no score).
+
+    Example: `assay grade examples/grade.jsonl -o grades.jsonl --sandbox local`
+    """
+    from assay.verifiers.grade_files import Summary, grade_file
+    from assay.verifiers.grader import Grader
+
+    summary = Summary()
+    shown = 0
+
+    def rejected(reason: str) -> None:
+        nonlocal shown
+        shown += 1
+        if shown <= _SHOWN_REJECTIONS:
+            say(f"rejected: {reason}")
+        elif shown == _SHOWN_REJECTIONS + 1:
+            say(f"rejected: more, see {output}.rejected.jsonl")
+
+    with errors_as_one_line(), stopping_cleanly(lambda: _stopped(summary, output)), progress("grading") as advance:
+        with Grader(sandbox.value, slots=slots, workers=workers, reward=reward.value, detail=detail.value,  # type: ignore[arg-type]
+                    python=python, image=image, runtime=runtime) as grader:
+            grade_file(source, output, grader, resume=resume, overwrite=overwrite, summary=summary, on_rejected=rejected,
+                       on_line=lambda s: advance(s.graded))
+    verdicts = ", ".join(f"{name} {n}" for name, n in summary.verdicts.most_common())
+    before = f" ({summary.resumed} were there)" if summary.resumed else ""
+    say(f"{summary.graded + summary.resumed} responses graded{before}: {verdicts or 'none'}"
+        + (f"; {summary.rejected} rows rejected" if summary.rejected else ""))
+    if summary.reasons:
+        say("IE (no score): " + ", ".join(f"{reason} {n}" for reason, n in summary.reasons.most_common()))
+    raise typer.Exit(summary.exit_code)
+
+
+def _stopped(summary: Any, output: str) -> str:
+    kept = f"{summary.graded + summary.resumed} grades are in {output}; go on with --resume" if output != "-" else "stopped"
+    return f"interrupted: {kept}"
+
+
+@contextmanager
+def stopping_cleanly(message: Any) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the work, say how far it came, and exit with 130 or 143."""
+    def terminate(_signal: int, _frame: object) -> None:
+        raise SystemExit(143)
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    except KeyboardInterrupt:
+        fail(message(), 130)
+    except SystemExit as stop:
+        if stop.code == 143:
+            say(f"assay: {message()}")
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Any]:
+    """A bar on stderr, none when stderr is no terminal. Yields `advance(done)`."""
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    with Progress(SpinnerColumn(), TextColumn(what), MofNCompleteColumn(), TimeElapsedColumn(), console=Console(stderr=True),
+                  transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done: bar.update(task, completed=done)
+
+
+# --- the sandbox -------------------------------------------------------------------------------------------------------------
+
+
+# --- curation ----------------------------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -17,7 +17,7 @@ from typing import Final, Literal, Protocol
 from ..core.checkers import ValidatorChecker
 from ..core.problem import CodeTests, Limits, Program, TestCase
 from ..core.verdict import BAD_REFERENCE, CaseResult, Grade, Verdict
-from ..sandbox.execution import CompileFailed, Compiled, Ended, Job, Outcome, RunLimits, TestRun
+from ..sandbox.execution import Compiled, CompileFailed, Ended, Job, Outcome, RunLimits, TestRun
 from .checkers import check_output, check_value, to_bytes
 from .reward import RewardName, missing_for, needs_every_test, score_tests
 
@@ -246,8 +246,8 @@ def _describe(reward: CodeTests, n: int, test: TestCase, outcome: Outcome, verdi
         parts += [f"input {_excerpt(to_bytes(test.input or ''))}", f"expected {_excerpt(to_bytes(str(test.output)))}",
                   f"got {_excerpt(outcome.stdout)}"]
     elif reward.mode == "call":
-        got = "nothing" if outcome.result is None else _excerpt(outcome.result)
-        parts += [f"args {_excerpt(json.dumps(test.args).encode())}", f"expected {_excerpt(json.dumps(test.output).encode())}", f"got {got}"]
+        parts += [f"args {_excerpt(json.dumps(test.args).encode())}", f"expected {_excerpt(json.dumps(test.output).encode())}",
+                  f"got {'nothing' if outcome.result is None else _excerpt(outcome.result)}"]
     if outcome.stderr:
         parts.append(f"stderr ...{_excerpt(outcome.stderr[-4 * _EXCERPT:], tail=True)}")
     return "; ".join(parts)
