@@ -22,7 +22,7 @@ check: $(READY)  ## ruff, mypy, pyright, layers
 	$(BIN)/ruff check .
 	mkdir -p .typecheck && ln -sfn .. .typecheck/assay
 	cd .typecheck && ../$(BIN)/mypy --config-file ../pyproject.toml -p assay
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
 bench: $(READY)

@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from ..core.errors import InputError, RowError, UsageError
 from ..core.problem import CodeTests
@@ -184,7 +185,7 @@ class _Writer:
 
     def __init__(self, path: str, *, lazy: bool = False, fresh: bool = False) -> None:
         self._path = path
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
         if fresh:
             Path(path).unlink(missing_ok=True)
         if not lazy:
@@ -204,13 +205,13 @@ class _Writer:
         if self._file is not None and self._path != "-":
             self._file.close()
 
-    def _open(self) -> BinaryIO:
+    def _open(self) -> FileIO:
         try:
-            file = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0) if self._path == "-" else open(self._path, "ab", buffering=0)
+            file = FileIO(os.dup(sys.stdout.fileno()), "wb") if self._path == "-" else FileIO(self._path, "ab")
         except OSError as error:
             raise InputError(f"{self._path}: cannot be written: {error.strerror}") from error
-        self._file = file   # type: ignore[assignment]  # unbuffered: a FileIO
-        return file         # type: ignore[return-value]
+        self._file = file
+        return file
 
 
 def _convert(journal: str, target: str, kind: str) -> None:

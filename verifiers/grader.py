@@ -19,7 +19,7 @@ import queue
 import threading
 import traceback
 import weakref
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -75,7 +75,8 @@ class Grader:
                  detail: Detail = "first", python: str | None = None, image: str | None = None, runtime: str | None = None) -> None:
         if sandbox not in ("auto", "docker", "local"):
             raise ValueError(f"unknown sandbox {sandbox!r}: auto, docker or local")
-        name = next((known for known in REWARD_NAMES if known == reward), None)
+        names: dict[str, RewardName] = {known: known for known in REWARD_NAMES}
+        name = names.get(reward)
         if name is None:
             raise ValueError(f"unknown reward {reward!r}: {', '.join(REWARD_NAMES)}")
         self._settings = _Settings(sandbox, slots, workers, name, detail, python, image, runtime)
@@ -108,7 +109,7 @@ class Grader:
         grades: dict[int, Grade] = dict(self.iter_grades(items))
         return [grades[n] for n in range(len(items))]
 
-    def iter_grades(self, items: Iterable[Item]) -> Iterator[tuple[int, Grade]]:
+    def iter_grades(self, items: Iterable[Item]) -> Generator[tuple[int, Grade], None, None]:
         """(index, grade) as they finish; `items` is read only a bounded way ahead. Leaving early cancels what is under way."""
         done: queue.SimpleQueue[tuple[int, Future[Grade]]] = queue.SimpleQueue()
         running: set[Future[Grade]] = set()
