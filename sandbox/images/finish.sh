@@ -4,7 +4,7 @@ set -eu
 root=$1
 
 # Package tools, their lists and caches, documentation and translations.
-rm -rf "$root"/etc/apt/sources.list* "$root"/var/cache/debconf/* "$root"/var/log/* \
+rm -rf "$root"/etc/apt/sources.list* "$root"/var/cache/debconf/* "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/var/log/* \
        "$root"/usr/share/doc "$root"/usr/share/man "$root"/usr/share/info "$root"/usr/share/locale "$root"/usr/share/lintian \
        "$root"/root/.bashrc "$root"/root/.profile "$root"/var/lib/dpkg/info/*.md5sums
 
