@@ -1,0 +1,83 @@
+"""Math: a gold answer and a response -> Grade."""
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from ..core.math_policy import MathPolicy
+from ..core.problem import MathAnswer, Response
+from ..core.verdict import BAD_REFERENCE, Grade, Verdict
+from .mathexpr.final_answer import Missing, final_answer, gold_answer
+from .workers import WorkerPool, WorkerReply
+
+__all__ = ["MathVerifier", "verify_math"]
+
+_TIER_3: Final = f"{__package__}.mathexpr.sympy_tier:math_verify_equal"
+_PRELOAD: Final = ("sympy", "math_verify", "latex2sympy2_extended")
+_DEFAULT: Final = MathPolicy()
+
+
+class MathVerifier:
+    """Grades math answers. Thread-safe; the worker processes are started when an answer first needs them."""
+
+    def __init__(self, workers: int = 1) -> None:
+        self._pool = WorkerPool(workers, preload=_PRELOAD)
+
+    def grade(self, problem_answer: MathAnswer, response: str, *, question: str = "") -> Grade:
+        """Raises: WorkerDied, if a worker process ended by itself, twice."""
+        started_cpu, started = time.thread_time(), time.perf_counter()
+        outside = [0.0, 0.0]
+        verdict, reason, detail = self._decide(problem_answer, response, outside)
+        score = None if verdict is Verdict.IE else float(verdict is Verdict.AC)
+        return Grade(verdict, score, reason, detail, components={"policy": problem_answer.policy.model_dump()},
+                     cpu_s=time.thread_time() - started_cpu + outside[0], wall_s=time.perf_counter() - started - outside[1])
+
+    def close(self) -> None:
+        """Ends the worker processes, after the grades in progress."""
+        self._pool.close()
+
+    def kill(self) -> None:
+        """Ends the worker processes now; grades in progress raise WorkerDied."""
+        self._pool.kill()
+
+    def _decide(self, answer: MathAnswer, response: str, outside: list[float]) -> tuple[Verdict, str, str]:
+        golds = [text for gold in answer.golds if (text := gold_answer(gold).strip(" $\n"))]
+        if not golds:
+            return Verdict.IE, BAD_REFERENCE, "the gold answer is empty"
+        found = final_answer(response)
+        if isinstance(found, Missing):
+            return Verdict.NA, found.reason, ""
+        text = found.text.strip(" $\n")
+        timed_out = False
+        for gold in golds:
+            if gold.replace(" ", "") == text.replace(" ", ""):
+                return Verdict.AC, "equal", found.how
+            reply = self._outside([gold, text], answer.policy.budget_s, outside)
+            if reply.status == "done" and reply.value:
+                return Verdict.AC, "equal", found.how
+            timed_out |= reply.status != "done"
+        return Verdict.WA, "budget" if timed_out else "different", f"answer {text[:100]!r}"
+
+    def _outside(self, args: list[Any], budget_s: float, outside: list[float]) -> WorkerReply:
+        asked = time.perf_counter()
+        reply = self._pool.call(_TIER_3, args, budget_s)
+        outside[0] += reply.cpu_s
+        outside[1] += max(0.0, time.perf_counter() - asked - reply.wall_s)     # waiting for a process is not work
+        return reply
+
+
+_shared: MathVerifier | None = None
+_shared_lock = threading.Lock()
+
+
+def verify_math(gold: str | Sequence[str], response: str | Response, *, policy: MathPolicy | None = None, question: str = "") -> Grade:
+    """The grade of `response` against one gold, or several of which any is right. From any thread or process."""
+    global _shared
+    if _shared is None:
+        with _shared_lock:
+            _shared = _shared or MathVerifier()
+    text = response.text if isinstance(response, Response) else response
+    answer = gold if isinstance(gold, str) else tuple(gold)
+    return _shared.grade(MathAnswer(answer=answer, policy=policy or _DEFAULT), text, question=question)

@@ -1,0 +1,273 @@
+# ruff: noqa: RUF001   full-width punctuation and the minus sign of Unicode are what is meant
+"""From a response to the text of its final answer. Rules, in order; the first that finds something decides:
+
+1. Only the text after `</think>` counts; reasoning that is never closed has no answer.
+2. The last brace-matched `\\boxed{..}` (or `\\fbox`, or `\\boxed 5`). Boxes before it that are joined to it by nothing but commas,
+   "and", "or" or white space are one list with it. A sign right before the box belongs to it.
+   A "final answer is ..." after the last box is later, so it wins. An empty box is the answer that was committed to: none.
+3. `#### 42`, the last one.
+4. "final answer is", "answer is", "answer:", 答案是, Ответ: .. the last one; what follows, up to the end of its sentence.
+5. What the text ends on: bold text, a formula, "it's B", else the last number, all of the last paragraph only.
+
+Which answer is right plays no part here. Everything is linear in the text, of which at most MAX_TEXT_CHARS from its end are read.
+"""
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from ..extract import after_thinking
+
+__all__ = ["Found", "Missing", "final_answer", "gold_answer"]
+
+MAX_TEXT_CHARS: Final = 400_000
+MAX_ANSWER_CHARS: Final = 8_000
+"""A longer answer is no answer that anybody could check."""
+MAX_DIFFERENT_BOXES: Final = 12
+"""More different boxes than this in one answer text are a spray, not steps of a solution."""
+MAX_JOINED_BOXES: Final = 64
+
+_SPECIAL: Final = re.compile(r"<\|(?:im_start|im_end|endoftext|eot_id|end)\|>|</s>|<｜end▁of▁sentence｜>")
+_BOX: Final = re.compile(r"\\f?boxed\b|\\fbox\b|\\boxed(?=[{\d])")
+_JOIN: Final = re.compile(
+    r"(?:\s|\$|\\[()\[\],;!: ]|\\q?quad|\\(?:text|mbox|textrm|mathrm)\s*\{\s*(?:,|;|and|or|且|或|和)?\s*\}"
+    r"|[,;，；、.&~*]|\\\\|\band\b|\bor\b|\\land\b|\\lor\b|和|或|以及|与)*")
+_FINAL: Final = re.compile(
+    r"final\s+(?:answer|result)\b[^\S\n]*(?:\*\*|__)?[^\S\n]*(?:(?::|：|=|\bis\b)[^\S\n]*)+"
+    r"|最终答案[为是：:\s]+|最后答案[为是：:\s]+", re.I)
+_ANSWER: Final = re.compile(
+    r"\b(?:answer|solution|result)\b[^\S\n]*(?:\*\*|__)?[^\S\n]*(?:(?::|：|=|\bis\b|\bequals\b)[^\S\n]*)+(?:\*\*|__)?"
+    r"|\banswer\b\s*(?=\$|\\\(|\\\[)|答案[^\S\n]*[为是：:]+|(?:故|所以)?(?:答案|结果)(?:应)?(?:选|为|是)|故选[：:]?|Ответ\s*[:：-]", re.I)
+_HASHES: Final = re.compile(r"^[^\S\n]*####[^\S\n]*(\S[^\n]*)$", re.M)
+_FORMULA: Final = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$((?:\\.|[^$\\])+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.S)
+_SENTENCE_END: Final = re.compile(r"[.!?](?=\s|$|\*|<)|。|！|\n")
+_STOP: Final = re.compile(r"[\s,;]+(?:because|since|as\s+(?:the|we|it)|where|which|so|thus|hence|given|but|when"
+                          r"|for\s+(?:all|any|every)|by\s+the)\b|，|；|因为", re.I)
+_COPULA: Final = re.compile(r"\b(?:is|are|equals|equal\s+to|be|was|were)\b[:\s]+"
+                            r"(?:\b(?:just|simply|therefore|thus|then|approximately|about|equal\s+to)\b[\s:]+)*", re.I)
+_JOINED_FORMULAS: Final = re.compile(r"\s*(?:,|;|and|or|,\s*and|,\s*or|和|或|、)\s*", re.I)
+_BOLD: Final = re.compile(r"\*\*([^*\n]{1,200})\*\*")
+_LETTER: Final = re.compile(r"(?:\bit'?s|\bis|\bchoose|\bselect|\bpick|\boption|\bchoice|选)\s*:?\s*\(?([A-J])\)?\s*[.!]?\s*$")
+_NUMBER: Final = re.compile(r"[-−+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?|\.\d+)(?:[eE][-+]?\d+\b)?(?:\s*/\s*\d+)?(?:\s*\\?%)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The text of an answer. `how` is the rule that found it: boxed, hashes, marker, bold, formula, letter, number."""
+
+    text: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """No answer; `reason` is a slug."""
+
+    reason: str
+
+
+def final_answer(text: str) -> Found | Missing:
+    """The final answer of a response, or why there is none."""
+    if len(text) > MAX_TEXT_CHARS:
+        text = text[-MAX_TEXT_CHARS:]
+    rest = after_thinking(text)
+    if rest is None:
+        return Missing("unfinished_reasoning")
+    if special := _SPECIAL.search(rest):
+        rest = rest[:special.start()] if special.start() > 0 else rest[special.end():]
+    if not rest.strip():
+        return Missing("empty_response")
+    boxed = _boxed(rest) if "box" in rest else None
+    if isinstance(boxed, Missing):
+        return boxed
+    found = boxed[0] if boxed else None
+    tail = rest[boxed[1]:] if boxed else rest
+    if boxed and not (later := _final_statement(tail)):
+        return Found(found or "", "boxed") if len(found or "") <= MAX_ANSWER_CHARS else Missing("answer_too_long")
+    answer = Found(later, "marker") if boxed and later else _unboxed(rest)
+    if isinstance(answer, Found) and len(answer.text) > MAX_ANSWER_CHARS:
+        return Missing("answer_too_long")
+    return answer
+
+
+def gold_answer(gold: str) -> str:
+    """The answer of a gold that may be a whole solution: what its last boxes hold, else all of it without its dollars."""
+    if "\\boxed" in gold or "\\fbox" in gold:
+        boxed = _boxed(gold)
+        if not isinstance(boxed, Missing) and boxed is not None:
+            return boxed[0]
+        at = max((m.end() for m in _BOX.finditer(gold)), default=0)
+        return gold[at:].lstrip().lstrip("{").rstrip("$ \n")
+    return gold
+
+
+def _boxed(text: str) -> tuple[str, int] | Missing | None:
+    """(the content of the last box or row of boxes, where the last one ends), or None where there is no box."""
+    boxes: list[tuple[int, int, str]] = []      # start, end, content
+    unclosed = False
+    for match in _BOX.finditer(text):
+        if boxes and match.start() < boxes[-1][1]:
+            continue            # a box within a box
+        content = _content(text, match.end())
+        if content is None:
+            unclosed = True
+            continue
+        unclosed = False
+        boxes.append((match.start(), content[1], content[0]))
+    if not boxes:
+        return Missing("unclosed_box") if unclosed else None
+    if unclosed:
+        return Missing("unclosed_box")
+    row = [boxes[-1]]
+    for box in reversed(boxes[:-1]):
+        if len(row) >= MAX_JOINED_BOXES or not _JOIN.fullmatch(text, box[1], row[-1][0]):
+            break
+        row.append(box)
+    contents = list(dict.fromkeys(_unwrapped(box[2]).strip() for box in reversed(row)))
+    if len(row) == 1 and len({box[2].strip() for box in boxes}) > MAX_DIFFERENT_BOXES:
+        return Missing("several_answers")
+    if not any(contents):
+        return Missing("empty_box")
+    sign = _sign_before(text, row[-1][0]) if len(row) == 1 else ""
+    end = boxes[-1][1]
+    return sign + ", ".join(contents), end
+
+
+def _content(text: str, at: int) -> tuple[str, int] | None:
+    """The group or the single token at `at`, and where it ends; None for a group that is never closed."""
+    while at < len(text) and text[at] in " \t":
+        at += 1
+    if at >= len(text):
+        return None
+    if text[at] != "{":
+        token = re.compile(r"\\[A-Za-z]+|[-+]?\d+|\S").match(text, at)
+        return (token[0], token.end()) if token else None
+    depth = 0
+    i = at
+    limit = min(len(text), at + 4 * MAX_ANSWER_CHARS)
+    while i < limit:
+        char = text[i]
+        if char == "\\":
+            i += 2
+            continue
+        if char == "{":
+            depth += 1
+        elif char == "}":
+            depth -= 1
+            if depth == 0:
+                return text[at + 1:i], i + 1
+        i += 1
+    return None
+
+
+def _unwrapped(text: str) -> str:
+    """A box in a box is the inner one's content, where there is nothing else."""
+    match = re.fullmatch(r"\s*\\f?boxed\s*\{(.*)\}\s*", text, re.S)
+    return match[1] if match else text
+
+
+def _sign_before(text: str, at: int) -> str:
+    before = text[max(0, at - 12):at].rstrip(" \t")
+    if not before.endswith(("-", "−")):
+        return ""
+    rest = before[:-1].rstrip(" \t")
+    return "-" if not rest or rest.endswith(("=", "$", "(", ":", "\n", "\\(", "\\[", "[")) else ""
+
+
+def _final_statement(text: str) -> str | None:
+    matches = list(_FINAL.finditer(text))
+    for match in reversed(matches):
+        if answer := _statement(text[match.end():]):
+            return answer
+    return None
+
+
+def _unboxed(text: str) -> Found | Missing:
+    hashes = _HASHES.findall(text)
+    if hashes:
+        return Found(_trimmed(hashes[-1]), "hashes")
+    marks = [match.end() for match in _FINAL.finditer(text)] or [match.end() for match in _ANSWER.finditer(text)]
+    for at in reversed(marks):
+        if answer := _statement(text[at:]):
+            return Found(answer, "marker")
+    return _last_resort(text)
+
+
+def _statement(text: str) -> str:
+    """The answer at the start of what follows a marker."""
+    text = text.lstrip(" \t\n*_:：")
+    if formula := _FORMULA.match(text):
+        return _formulas(text, formula)
+    end = _sentence_end(text)
+    sentence = text[:end]
+    copulas = [match.end() for match in _COPULA.finditer(sentence)]
+    if copulas and sentence[copulas[-1]:].strip():
+        sentence = sentence[copulas[-1]:].lstrip(" *")
+        if formula := _FORMULA.match(sentence):
+            return _formulas(sentence, formula)
+    stop = _STOP.search(sentence)
+    if stop and sentence[:stop.start()].strip():
+        sentence = sentence[:stop.start()]
+    formulas = list(_FORMULA.finditer(sentence))
+    if formulas and len(_FORMULA.sub(" ", sentence).split()) > 3:
+        return _formulas(sentence, formulas[-1])
+    return _trimmed(sentence)
+
+
+def _sentence_end(text: str) -> int:
+    """Where the first sentence ends; dots inside formulas and numbers do not count."""
+    at = 0
+    for _ in range(64):
+        end = _SENTENCE_END.search(text, at)
+        if not end:
+            return len(text)
+        dollars = text.count("$", 0, end.start()) - text.count("\\$", 0, end.start())
+        if dollars % 2 == 0 or "$" not in text[end.start():]:
+            return end.start()
+        at = end.end()
+    return len(text)
+
+
+def _formulas(text: str, first: re.Match[str]) -> str:
+    """A formula and those joined to it by "and", "or" or a comma; words of a unit that follow."""
+    parts = [_inside(first)]
+    at = first.end()
+    while len(parts) < MAX_JOINED_BOXES:
+        joint = _JOINED_FORMULAS.match(text, at)
+        following = _FORMULA.match(text, joint.end()) if joint else None
+        if not following:
+            break
+        parts.append(_inside(following))
+        at = following.end()
+    return ", ".join(parts)
+
+
+def _inside(formula: re.Match[str]) -> str:
+    return next(part for part in formula.groups() if part is not None).strip()
+
+
+def _last_resort(text: str) -> Found | Missing:
+    paragraphs = [part for part in re.split(r"\n\s*\n", text.strip()[-6000:]) if part.strip()]
+    last = paragraphs[-1].strip() if paragraphs else ""
+    formulas = list(_FORMULA.finditer(last))
+    if formulas and not _FORMULA.sub("", last).strip(" .\n*"):
+        return Found(_inside(formulas[-1]), "formula")
+    bold = _BOLD.findall(last)
+    if bold and re.search(r"\d|\$|\\", bold[-1]):
+        formula = _FORMULA.search(bold[-1])
+        return Found(_inside(formula) if formula else _trimmed(bold[-1]), "bold")
+    if formulas:
+        return Found(_inside(formulas[-1]), "formula")
+    if letter := _LETTER.search(last):
+        return Found(letter[1], "letter")
+    line = last.split("\n")[-1]
+    numbers = _NUMBER.findall(line) or _NUMBER.findall(last)
+    if numbers:
+        return Found(numbers[-1], "number")
+    return Missing("no_answer_found")
+
+
+def _trimmed(text: str) -> str:
+    text = text.strip().strip("*_ \t\n").rstrip(".,;:。，；")
+    return text.strip()
