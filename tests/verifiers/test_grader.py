@@ -1,0 +1,176 @@
+"""The Grader with its real pools: order, isolation of items, pickling, processes, event loops, faults of ours."""
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from assay import CodeTests, Grade, Grader, MathAnswer, Problem, Program, Response, TestCase, Verdict
+from assay.core.errors import SlotDied
+from assay.verifiers import grader as module
+
+ONE = Problem(prompt="1?", reward=MathAnswer(answer="1"))
+ADD = Problem(prompt="add", reward=CodeTests(tests=(TestCase(input="1 2\n", output="3\n"), TestCase(input="4 5\n", output="9\n"))))
+RIGHT = Program("print(sum(map(int, input().split())))")
+WRONG = Program("print(3)")
+CRASH = Program("raise SystemExit(3)")
+
+
+@pytest.fixture(scope="module")
+def grader() -> Iterator[Grader]:
+    with Grader("local", slots=2, workers=1) as g:
+        yield g
+
+
+def verdicts(grades: list[Grade]) -> list[str]:
+    return [grade.verdict.value for grade in grades]
+
+
+def test_a_mixed_batch_keeps_its_order(grader: Grader) -> None:
+    items: list[Any] = [(ADD, RIGHT), (ONE, r"\boxed{1}"), (ADD, WRONG), (ONE, r"\boxed{2}"), (ADD, CRASH),
+                        (ADD, Response("```python\nprint(sum(map(int, input().split())))\n```")), (ADD, Response("no code")), (ONE, RIGHT)] * 4
+    assert verdicts(grader.grade_many(items)) == ["AC", "AC", "WA", "WA", "RE", "AC", "NA", "NA"] * 4
+
+
+def test_a_partly_right_program(grader: Grader) -> None:
+    grade = grader.grade(ADD, WRONG)
+    assert [case.verdict.value for case in grade.cases] == ["AC", "WA"]
+    assert (grade.score, grade.components["passed"], grade.components["tests"]) == (0.0, 1, 2)
+    assert grade.cpu_s > 0 and grade.wall_s > 0
+
+
+def test_inside_an_event_loop(grader: Grader) -> None:
+    async def main() -> tuple[Grade, dict[int, str]]:
+        one = await grader.agrade(ADD, RIGHT)
+        return one, {n: grade.verdict.value async for n, grade in grader.as_completed([(ADD, WRONG), (ONE, r"\boxed{1}"), (ADD, RIGHT)])}
+
+    one, rest = asyncio.run(main())
+    assert one.verdict is Verdict.AC
+    assert rest == {0: "WA", 1: "AC", 2: "AC"}
+
+
+def test_from_many_threads(grader: Grader) -> None:
+    got: list[list[str]] = []
+
+    def work() -> None:
+        got.append(verdicts(grader.grade_many([(ADD, RIGHT), (ADD, WRONG), (ONE, r"\boxed{1}")])))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert got == [["AC", "WA", "AC"]] * 8
+
+
+def in_child(pickled: bytes, out: Any) -> None:
+    out.put(verdicts(pickle.loads(pickled).grade_many([(ADD, RIGHT), (ONE, r"\boxed{1}"), (ADD, WRONG)])))
+
+
+@pytest.mark.parametrize("daemon", [False, True])
+def test_in_a_spawned_child(grader: Grader, daemon: bool) -> None:
+    context = multiprocessing.get_context("spawn")
+    out = context.Queue()
+    child = context.Process(target=in_child, args=(pickle.dumps(grader), out), daemon=daemon)
+    child.start()
+    assert out.get(timeout=60) == ["AC", "AC", "WA"]
+    child.join(30)
+    assert child.exitcode == 0
+
+
+def test_the_hosts_alarm_is_untouched(grader: Grader) -> None:
+    rung: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda number, _frame: rung.append(number))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        grader.grade_many([(ONE, r"\boxed{\frac{2}{2}}"), (ADD, RIGHT)] * 5)
+        while not rung:
+            signal.pause()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert rung == [signal.SIGALRM]
+
+
+def test_leaving_early_cancels_the_rest(grader: Grader) -> None:
+    slow = Program("while True: pass")
+    stream = grader.iter_grades([(ADD, RIGHT), *[(ADD, slow)] * 20])
+    assert next(stream)[1].verdict is Verdict.AC
+    stream.close()
+    assert grader.grade(ADD, RIGHT).verdict is Verdict.AC      # the slots are free again
+
+
+class Dying:
+    """A code verifier whose slot dies: `deaths` times, then it grades."""
+
+    deaths = 0
+
+    def __init__(self, *_args: object, **_settings: object) -> None: ...
+
+    async def grade(self, _reward: CodeTests, program: Program) -> Grade:
+        if program.source == "bug":
+            raise ZeroDivisionError("a bug of ours")
+        if Dying.deaths:
+            Dying.deaths -= 1
+            raise SlotDied("slot 0 died")
+        return Grade(Verdict.AC, 1.0, "accepted")
+
+
+@pytest.mark.parametrize(("deaths", "verdict", "reason"), [(1, "AC", "accepted"), (2, "IE", "slot_died")])
+def test_our_faults_are_retried_once_and_never_a_zero(grader: Grader, monkeypatch: pytest.MonkeyPatch, deaths: int, verdict: str,
+                                                      reason: str) -> None:
+    monkeypatch.setattr(module, "CodeVerifier", Dying)
+    Dying.deaths = deaths
+    grade = grader.grade(ADD, RIGHT)
+    assert (grade.verdict.value, grade.reason, grade.score) == (verdict, reason, 1.0 if verdict == "AC" else None)
+
+
+def test_a_bug_hurts_its_own_item_only(grader: Grader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CodeVerifier", Dying)
+    grades = grader.grade_many([(ADD, RIGHT), (ADD, Program("bug")), (ADD, RIGHT)])
+    assert verdicts(grades) == ["AC", "IE", "AC"]
+    assert grades[1].reason == "internal_error" and "ZeroDivisionError: a bug of ours" in grades[1].detail
+
+
+def test_close_leaves_no_process(grader: Grader) -> None:
+    with Grader("local", slots=1, workers=1) as g:
+        g.grade_many([(ADD, RIGHT), (ONE, r"\boxed{\frac{x+1}{2}}")])
+        assert children() - children_of(grader)
+    assert not children() - children_of(grader)
+
+
+def children() -> set[int]:
+    tasks = os.listdir("/proc/self/task")
+    found: set[int] = set()
+    for task in tasks:
+        with open(f"/proc/self/task/{task}/children") as file:
+            found |= {int(pid) for pid in file.read().split()}
+    return found
+
+
+def children_of(_grader: Grader) -> set[int]:
+    """Those that were there before: the module's grader keeps its pools."""
+    return BEFORE
+
+
+BEFORE: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def _note_children(grader: Grader) -> None:
+    grader.grade(ADD, RIGHT)
+    BEFORE.clear()
+    BEFORE.update(children())
+
+
+@pytest.mark.parametrize(("settings", "says"), [({"sandbox": "none"}, "sandbox"), ({"reward": "vibes"}, "reward")])
+def test_wrong_settings_are_refused_at_once(settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        Grader(**settings)
