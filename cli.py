@@ -166,6 +166,25 @@ def progress(what: str) -> Iterator[Any]:
 # --- the sandbox -------------------------------------------------------------------------------------------------------------
 
 
+@sandbox_app.command("build")
+def sandbox_build(
+    tag: Annotated[str | None, typer.Option(help="Name of the image. Default: what the docker sandbox looks for.", show_default=False)] = None,
+    base: Annotated[str | None, typer.Option(
+        help="Base image of a Debian family. Default: one from a registry in reach, else a bootstrap from packages.", show_default=False)] = None,
+    languages: Annotated[str, typer.Option(help="Comma-separated, or `all`. Default: Python, PyPy, C and C++.", show_default=False)] = "",
+) -> None:
+    """Build the image of the docker sandbox: into the Docker daemon goes one image, out comes its name on stdout.
+
+    Takes about a minute for the default languages. Needs a Docker daemon, and a registry or mmdebstrap (or debootstrap) and root.
+
+    Example: `assay sandbox build --languages python,cpp,java`
+    """
+    from assay.sandbox.image import build_image
+
+    with errors_as_one_line():
+        print(build_image(tag, base=base, languages=[name.strip() for name in languages.split(",") if name.strip()], say=say))
+
+
 # --- curation ----------------------------------------------------------------------------------------------------------------
 
 
