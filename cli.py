@@ -168,9 +168,11 @@ def progress(what: str) -> Iterator[Any]:
 
 @sandbox_app.command("build")
 def sandbox_build(
-    tag: Annotated[str | None, typer.Option(help="Name of the image. Default: what the docker sandbox looks for.", show_default=False)] = None,
+    tag: Annotated[str | None, typer.Option(
+        help="Name of the image. Default: what the docker sandbox looks for.", show_default=False)] = None,
     base: Annotated[str | None, typer.Option(
-        help="Base image of a Debian family. Default: one from a registry in reach, else a bootstrap from packages.", show_default=False)] = None,
+        help="Base image of a Debian family. Default: one from a registry in reach, else a bootstrap from packages.",
+        show_default=False)] = None,
     languages: Annotated[str, typer.Option(help="Comma-separated, or `all`. Default: Python, PyPy, C and C++.", show_default=False)] = "",
 ) -> None:
     """Build the image of the docker sandbox: into the Docker daemon goes one image, out comes its name on stdout.
