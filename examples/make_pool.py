@@ -19,9 +19,12 @@ def load(name: str) -> dict[str, Any]:
     return tomllib.loads((HERE / "authoring" / f"{name}.toml").read_text(encoding="utf-8"))
 
 
+def as_text(rows: Iterable[dict[str, Any]]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
 def write_rows(name: str, rows: Iterable[dict[str, Any]]) -> None:
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    (HERE / name).write_text(text, encoding="utf-8")
+    (HERE / name).write_text(as_text(rows), encoding="utf-8")
 
 
 def math_row(problem: dict[str, Any]) -> dict[str, Any]:
@@ -47,13 +50,17 @@ def code_row(problem: dict[str, Any], by_id: dict[str, dict[str, Any]]) -> dict[
     return row | {"source": "examples-code", **PROVENANCE}
 
 
-def main() -> None:
-    problems = load("math")["problem"] + load("faults")["problem"]
+def pool_rows() -> list[dict[str, Any]]:
     codes = load("code")["problem"]
     by_id = {problem["id"]: problem for problem in codes}
-    write_rows("pool.jsonl", [*map(math_row, problems), *(code_row(problem, by_id) for problem in codes)])
-    write_rows("benchmark.jsonl", load("benchmark")["item"])
+    return [*map(math_row, load("math")["problem"] + load("faults")["problem"]), *(code_row(problem, by_id) for problem in codes)]
+
+
+def benchmark_rows() -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = load("benchmark")["item"]
+    return items
 
 
 if __name__ == "__main__":
-    main()
+    write_rows("pool.jsonl", pool_rows())
+    write_rows("benchmark.jsonl", benchmark_rows())

@@ -26,7 +26,8 @@ THOUGHTS: Final = (
     "I need to read the question again. What exactly is asked for?",
     "Let me try small cases first, and then do it in general. Yes, this works.")
 SLIPS: Final = (
-    "Putting the pieces together I get", "Simplifying this gives", "A quick computation leads to", "After collecting terms we are left with")
+    "Putting the pieces together I get", "Simplifying this gives", "A quick computation leads to",
+    "After collecting terms we are left with")
 CUT_OFF: Final = (
     "Let me set up the equations. Write $a$ for the unknown quantity. Then we need to consider several cases. In the first case",
     "There are a few ways to approach this. One could try induction, or a direct count. Let me first try to",
@@ -111,10 +112,14 @@ def rollouts(problem: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def main() -> None:
-    problems = [problem for name in ("math", "faults", "code") for problem in load(name)["problem"] if "solved" in problem]
-    write_rows("rollouts.jsonl", [row for problem in problems for row in rollouts(problem)])
+def planned() -> list[dict[str, Any]]:
+    """The problems that say how many of their responses are right."""
+    return [problem for name in ("math", "faults", "code") for problem in load(name)["problem"] if "solved" in problem]
+
+
+def rollout_rows() -> list[dict[str, Any]]:
+    return [row for problem in planned() for row in rollouts(problem)]
 
 
 if __name__ == "__main__":
-    main()
+    write_rows("rollouts.jsonl", rollout_rows())
