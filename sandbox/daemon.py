@@ -8,13 +8,13 @@ from ..core.errors import SandboxUnavailable
 if TYPE_CHECKING:
     from docker import DockerClient
 
-__all__ = ["CONNECT_TIMEOUT_S", "connect"]
+__all__ = ["CONNECT_TIMEOUT_S", "connect", "said"]
 
-CONNECT_TIMEOUT_S = 60.0
+CONNECT_TIMEOUT_S = 60
 """Seconds that one request may take. A busy daemon needs a second or two to start a container; a minute means that it hangs."""
 
 
-def connect(timeout_s: float = CONNECT_TIMEOUT_S) -> DockerClient:
+def connect(timeout_s: int = CONNECT_TIMEOUT_S) -> DockerClient:
     """A client of the daemon that DOCKER_HOST names, else of the local socket. It has answered a ping.
 
     Raises: SandboxUnavailable where there is no SDK, no daemon, or no right to talk to it.
@@ -37,5 +37,10 @@ def connect(timeout_s: float = CONNECT_TIMEOUT_S) -> DockerClient:
 def _why(message: str) -> str:
     if "Permission denied" in message or "PermissionError" in message:
         return "this user may not talk to the Docker daemon; add it to the group docker, or run as root"
-    short = " ".join(message.split())[:200]
-    return f"no Docker daemon answers ({short}); start one (Debian: apt install docker.io), set DOCKER_HOST, or use the local backend"
+    return f"no Docker daemon answers ({said(message)}); start one (apt install docker.io), set DOCKER_HOST, or use the local backend"
+
+
+def said(error: object) -> str:
+    """One line of at most 300 characters of what an error says; of the daemon's errors only its own words."""
+    text = str(getattr(error, "explanation", None) or error)
+    return " ".join(text.split())[:300]

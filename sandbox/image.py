@@ -27,7 +27,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from ..core.errors import SandboxUnavailable, UsageError
-from .daemon import connect
+from .daemon import connect, said
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -38,7 +38,7 @@ REPOSITORY = "assay-sandbox"
 BASE = "debian:bookworm-slim"
 """The base image where none is named."""
 
-BUILD_TIMEOUT_S = 3600.0
+BUILD_TIMEOUT_S = 3600
 """One build, all languages, on a slow network: half an hour was seen. Past an hour nothing is coming any more."""
 SPACE_BYTES = 3 << 30
 """Free space a bootstrap wants: the unpacked system (0.6 GB; 2.2 GB with all languages) and its packages."""
@@ -167,8 +167,8 @@ def _base(client: DockerClient, base: str | None, say: Say) -> str | None:
         return wanted
     except (APIError, OSError) as error:    # requests' errors are OSErrors
         if base is not None:
-            raise SandboxUnavailable(f"the base image {base} cannot be pulled: {_line(error)}") from error
-        say(f"{wanted} cannot be pulled ({_line(error)})")
+            raise SandboxUnavailable(f"the base image {base} cannot be pulled: {said(error)}") from error
+        say(f"{wanted} cannot be pulled ({said(error)})")
         return None
 
 
@@ -186,12 +186,12 @@ def _build_from(client: DockerClient, base: str, name: str, packages: tuple[str,
         for step in client.api.build(fileobj=context, custom_context=True, tag=name, buildargs=args, labels=labels, rm=True, forcerm=True,
                                      decode=True):
             if "error" in step:
-                raise SandboxUnavailable(f"building {name} from {base} failed: {_line(step['error'])} (before that: {_line(last)})")
+                raise SandboxUnavailable(f"building {name} from {base} failed: {said(step['error'])} (before that: {said(last)})")
             last = step.get("stream", "").strip() or last
             if last.startswith("Step "):
                 say(last)
     except (APIError, OSError) as error:
-        raise SandboxUnavailable(f"building {name} from {base} failed: {_line(error)}") from error
+        raise SandboxUnavailable(f"building {name} from {base} failed: {said(error)}") from error
 
 
 # ---- by bootstrap
@@ -216,10 +216,10 @@ def _bootstrap(client: DockerClient, name: str, packages: tuple[str, ...], label
             talk = _Talk(process, say)
             try:
                 repository, _, version = name.partition(":")
-                client.api.import_image(src=_tarball(process, talk), repository=repository, tag=version or "latest",    # type: ignore[arg-type]
+                client.api.import_image(src=_tarball(process, talk), repository=repository, tag=version or "latest",
                                         changes=changes, stream_src=True)
             except (APIError, OSError) as error:
-                raise SandboxUnavailable(f"the daemon did not take the image: {_line(error)}") from error
+                raise SandboxUnavailable(f"the daemon did not take the image: {said(error)}") from error
             finally:
                 process.terminate()    # a no-op once it has ended
     client.images.get(name)
@@ -250,8 +250,8 @@ class _Talk:
         for mark in ("No space left on device", "Could not resolve", "Unable to locate package", "E: ", "Temporary failure"):
             for line in tail:
                 if mark in line and "apt-get" not in line:
-                    return _line(line)
-        return _line(tail[-1]) if tail else "it said nothing"
+                    return said(line)
+        return said(tail[-1]) if tail else "it said nothing"
 
 
 def _tarball(process: subprocess.Popen[bytes], talk: _Talk) -> Iterator[bytes]:
@@ -345,8 +345,3 @@ def _environment() -> dict[str, str]:
     kept = ("PATH", "TMPDIR", "http_proxy", "https_proxy", "no_proxy", "HOME")
     return {"LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"} | {key: os.environ[key] for key in kept if key in os.environ}
 
-
-def _line(error: object) -> str:
-    """One line of what an error says; of the daemon's errors only its own words."""
-    text = str(getattr(error, "explanation", None) or error)
-    return " ".join(text.split())[:300]

@@ -12,5 +12,5 @@ rm -rf "$root"/etc/apt/sources.list* "$root"/var/cache/debconf/* "$root"/var/cac
 find "$root" -xdev -type f -perm /6000 -exec chmod a-s {} +
 
 # Mount points of a slot: the root is read-only.
-mkdir -p "$root"/work "$root"/tmp "$root"/dev/shm
+mkdir -p "$root"/w "$root"/tmp "$root"/dev/shm
 chmod 1777 "$root"/tmp
