@@ -187,6 +187,41 @@ def sandbox_build(
         print(build_image(tag, base=base, languages=[name.strip() for name in languages.split(",") if name.strip()], say=say))
 
 
+@app.command()
+def doctor(
+    image: Annotated[str | None, typer.Option(help="Image of the docker sandbox.", show_default=False)] = None,
+    runtime: Annotated[str | None, typer.Option(help="Docker runtime: runc, runsc, kata ...", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Show what this machine has for sandboxing, backend by backend, by trying it.
+
+    Out comes a table of findings (ok, warn, missing) with how to get what is missing, then what `--sandbox auto` gives here.
+    Exit codes: 0 a sandbox can run, 1 none can.
+
+    Example: `assay doctor --json`
+    """
+    from assay.sandbox.doctor import diagnose
+
+    found = diagnose(image=image, runtime=runtime)
+    if as_json:
+        import json
+
+        print(json.dumps(found.to_dict(), indent=1))
+    else:
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table("area", "what", "state", "found", box=None)
+        colours = {"ok": "green", "warn": "yellow", "missing": "red"}
+        for check in found.checks:
+            table.add_row(check.area, check.name, f"[{colours[check.state]}]{check.state}[/]",
+                          check.found + (f"\n[dim]{check.advice}[/]" if check.advice else ""))
+        console = Console()
+        console.print(table)
+        console.print(f"\n{found.summary}", markup=False)
+    raise typer.Exit(0 if found.chosen else 1)
+
+
 # --- curation ----------------------------------------------------------------------------------------------------------------
 
 
