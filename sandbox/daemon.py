@@ -1,6 +1,7 @@
 """Reaches a Docker daemon: the one place where the docker SDK is connected, and where its failures become one clear line."""
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 from ..core.errors import SandboxUnavailable
@@ -24,6 +25,7 @@ def connect(timeout_s: int = CONNECT_TIMEOUT_S) -> DockerClient:
         from docker.errors import DockerException
     except ImportError as error:
         raise SandboxUnavailable(f"the docker SDK is not installed ({error}); get it with: pip install 'docker>=7.1'") from error
+    _knock(docker.utils.kwargs_from_env().get("base_url", "unix:///var/run/docker.sock"))
     try:
         client = docker.from_env(timeout=timeout_s)
         client.ping()
@@ -32,6 +34,17 @@ def connect(timeout_s: int = CONNECT_TIMEOUT_S) -> DockerClient:
     except OSError as error:    # requests' errors are OSErrors: a daemon that goes away between the two calls
         raise SandboxUnavailable(_why(str(error))) from error
     return client
+
+
+def _knock(url: str) -> None:
+    """Try a Unix socket by hand first: the SDK leaves its own socket open when it cannot connect."""
+    if not url.startswith(("unix://", "http+unix://")):
+        return
+    with socket.socket(socket.AF_UNIX) as trial:
+        try:
+            trial.connect(url.partition("://")[2])
+        except OSError as error:
+            raise SandboxUnavailable(_why(f"{url.partition('://')[2]}: {error.strerror or error}")) from error
 
 
 def _why(message: str) -> str:
