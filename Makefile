@@ -12,7 +12,8 @@ $(READY): pyproject.toml
 	touch $@
 
 run: $(READY)  ## the main job on examples/, with the embedded sandbox
-	$(BIN)/assay curate examples/pool.jsonl --rollouts examples/rollouts.jsonl --recipe mimo --sandbox local --catalog out/examples.duckdb --overwrite
+	$(BIN)/assay curate examples/pool.jsonl --rollouts examples/rollouts.jsonl --benchmark examples/benchmark.jsonl \
+	    --recipe mimo --sandbox local --catalog out/examples.duckdb --overwrite
 	$(BIN)/assay stats out/examples.duckdb
 
 test: $(READY)  ## all tests that need no daemon
