@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DockerBackend"]
 
-CAPABILITIES: Final = ("SETUID", "SETGID", "KILL")
-"""To become the program's user, and to end that user's processes."""
+CAPABILITIES: Final = ("SETUID", "SETGID", "KILL", "DAC_OVERRIDE", "FOWNER")
+"""Of the agent alone: to become the program's user, to end that user's processes, to remove the files it leaves (folders of mode 000)."""
 MEMORY_BYTES: Final = 2 << 30
 """What a fresh slot lets a program have: enough for compilers."""
 SLACK_BYTES: Final = 512 << 20
@@ -46,7 +46,7 @@ PROCESSES: Final = 4096 + 64
 """The hard stop on processes and threads: more than any problem may ask for. A run's own limit is its user's, set by the agent."""
 OPEN_FILES: Final = 4096
 TMPFS: Final = {
-    WORK: "rw,exec,nosuid,nodev,size=1g,nr_inodes=65536,mode=0711",
+    WORK: "rw,exec,nosuid,nodev,size=1g,nr_inodes=65536,mode=0777",
     "/tmp": "rw,noexec,nosuid,nodev,size=1g,nr_inodes=65536,mode=1777",
     "/var/tmp": "rw,noexec,nosuid,nodev,size=64m,nr_inodes=8192,mode=1777",
     "/dev/shm": "rw,noexec,nosuid,nodev,size=1g,nr_inodes=8192,mode=1777",
@@ -140,16 +140,15 @@ class DockerBackend:
         link = DockerLink(client, self._links)
         try:
             await link.start(self._start, slot, self._config())
-        except BaseException:    # cancelled, too. The stream is dropped with the link, so the container reads its end and goes
-            link.kill()
-            self._links.discard(link)
+        except BaseException:    # cancelled, too
+            link.drop()
             raise
         return link
 
     def _config(self) -> dict[str, Any]:
         # Process limits count by user over all containers of a daemon, so each slot anywhere needs a user of its own.
         uid = _UID_RANGE[0] + secrets.randbelow(_UID_RANGE[1] - _UID_RANGE[0])
-        return agent_config(uid=uid, gid=uid, read=self._counters)
+        return agent_config(uid=uid, gid=uid, read=self._counters, proc="/proc")
 
     def _start(self, link: DockerLink, slot: int) -> socket.socket:
         """Create, attach, start: blocking. Sets the link's `container` as soon as there is one."""
@@ -169,10 +168,11 @@ class DockerBackend:
             try:
                 api.start(made["Id"])
                 link.pidfd = _pidfd(api.inspect_container(made["Id"])["State"]["Pid"], made["Id"])
-                if link.dead:    # cancelled meanwhile
-                    link.kill()
+                if link.dead:
+                    raise SandboxUnavailable("cancelled while it started")    # nobody waits for this any more
             except BaseException:
-                stream.close()
+                link.kill()
+                stream.close()    # the agent, if there is one, reads the end of its standard input
                 raise
             return stream
         except (APIError, OSError) as error:
@@ -248,6 +248,14 @@ class DockerLink:
         if self._socket is not None:
             with suppress(OSError):    # the daemon closed it
                 self._socket.shutdown(socket.SHUT_RDWR)    # the agent reads the end of its standard input
+
+    def drop(self) -> None:
+        """`kill` for a slot that did not come to be: nobody will close it."""
+        self.kill()
+        self._streams.abort()
+        if self._socket is not None:
+            self._socket.close()
+        self._links.discard(self)
 
     async def close(self) -> None:
         self.kill()
@@ -352,7 +360,7 @@ def _detach(attached: Any) -> socket.socket:
     raw = getattr(attached, "_sock", attached)
     if not isinstance(raw, socket.socket) or type(raw) is not socket.socket:
         raise SandboxUnavailable(f"a Docker daemon over {type(raw).__name__} is not supported; use a Unix socket or plain TCP")
-    with closing(attached):
+    with closing(raw), closing(attached):    # the handle only: the connection lives on in ours
         return socket.socket(fileno=os.dup(raw.fileno()))
 
 
