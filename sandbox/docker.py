@@ -81,6 +81,7 @@ class DockerBackend:
         self._options: dict[str, Any] = {}
         self._counters: dict[str, str] = {}
         self._links: set[DockerLink] = set()
+        self._starting: set[asyncio.Task[socket.socket]] = set()
         self.level = "docker: not started"
 
     async def prepare(self) -> None:
@@ -139,7 +140,7 @@ class DockerBackend:
             raise SandboxUnavailable("the docker backend is not prepared")
         link = DockerLink(client, self._links)
         try:
-            await link.start(self._start, slot, self._config())
+            await link.start(self._start, slot, self._config(), self._starting)
         except BaseException:    # cancelled, too
             link.drop()
             raise
@@ -181,6 +182,8 @@ class DockerBackend:
     async def close(self) -> None:
         for link in list(self._links):
             await link.close()
+        if self._starting:    # of cancelled `open`s
+            await asyncio.wait(self._starting)
         client, self._client = self._client, None
         if client is not None:
             client.close()
@@ -205,10 +208,14 @@ class DockerLink:
         self._removed = False
         links.add(self)
 
-    async def start(self, starter: Callable[[DockerLink, int], socket.socket], slot: int, config: dict[str, Any]) -> None:
+    async def start(self, starter: Callable[[DockerLink, int], socket.socket], slot: int, config: dict[str, Any],
+                    starting: set[asyncio.Task[socket.socket]]) -> None:
         loop = asyncio.get_running_loop()
-        stream = await asyncio.to_thread(starter, self, slot)
-        self._socket = stream
+        # Shielded: a thread cannot be cancelled, and the backend's `close` waits for it.
+        task = asyncio.ensure_future(asyncio.to_thread(starter, self, slot))
+        starting.add(task)
+        task.add_done_callback(lambda task: (starting.discard(task), task.cancelled() or task.exception()))
+        self._socket = stream = await asyncio.shield(task)
         stream.setblocking(False)
         if stream.family == socket.AF_UNIX:
             await loop.create_unix_connection(lambda: self._streams, sock=stream)
