@@ -139,12 +139,21 @@ class DockerBackend:
         if client is None:
             raise SandboxUnavailable("the docker backend is not prepared")
         link = DockerLink(client, self._links)
+        # Shielded: a thread cannot be cancelled, so `close` waits for it.
+        task = asyncio.ensure_future(asyncio.to_thread(self._start, link, slot))
+        self._starting.add(task)
+        task.add_done_callback(self._started)
         try:
-            await link.start(self._start, slot, self._config(), self._starting)
+            await link.connect(await asyncio.shield(task), self._config())
         except BaseException:    # cancelled, too
             link.drop()
             raise
         return link
+
+    def _started(self, task: asyncio.Task[socket.socket]) -> None:
+        self._starting.discard(task)
+        if not task.cancelled():
+            task.exception()    # seen: where it matters, `open` raises it
 
     def _config(self) -> dict[str, Any]:
         # Process limits count by user over all containers of a daemon, so each slot anywhere needs a user of its own.
@@ -208,14 +217,9 @@ class DockerLink:
         self._removed = False
         links.add(self)
 
-    async def start(self, starter: Callable[[DockerLink, int], socket.socket], slot: int, config: dict[str, Any],
-                    starting: set[asyncio.Task[socket.socket]]) -> None:
+    async def connect(self, stream: socket.socket, config: dict[str, Any]) -> None:
         loop = asyncio.get_running_loop()
-        # Shielded: a thread cannot be cancelled, and the backend's `close` waits for it.
-        task = asyncio.ensure_future(asyncio.to_thread(starter, self, slot))
-        starting.add(task)
-        task.add_done_callback(lambda task: (starting.discard(task), task.cancelled() or task.exception()))
-        self._socket = stream = await asyncio.shield(task)
+        self._socket = stream
         stream.setblocking(False)
         if stream.family == socket.AF_UNIX:
             await loop.create_unix_connection(lambda: self._streams, sock=stream)
