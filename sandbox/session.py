@@ -1,0 +1,283 @@
+"""One slot as the host sees it: its link, what its agent holds, and the conversation of one job at a time.
+
+The host decides what the agent keeps (`_Store` mirrors it): blobs go up once and stay until the budget is spent, so that the tests
+of a problem are shared by all its rollouts on that slot.
+"""
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ..core.errors import SandboxUnavailable, SlotDied
+from .backend import Link
+from .execution import CompileFailed, Compiled, Ended, Job, Outcome, RunLimits, TestRun
+from .languages import Language
+from .protocol import PROTOCOL, Frame, Kind, ProtocolError, encode, read_frame
+
+__all__ = ["Artifacts", "Session"]
+
+_WINDOW: Final = 4
+"""Runs sent ahead of the one under way: enough that the agent never waits for the host."""
+_WINDOW_BYTES: Final = 32 << 20
+"""Inputs sent ahead, beyond the first."""
+_STORE_BYTES: Final = 256 << 20
+_ARTIFACT_BYTES: Final = 128 << 20
+_GREET_S: Final = 60.0
+
+
+class Artifacts:
+    """Compiled programs by language and source, least recently used out first: another slot need not compile again."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._size = 0
+
+    def get(self, key: str) -> bytes | None:
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        return self._kept.get(key)
+
+    def put(self, key: str, artifact: bytes) -> None:
+        if key in self._kept or len(artifact) > _ARTIFACT_BYTES // 4:
+            return
+        self._kept[key] = artifact
+        self._size += len(artifact)
+        while self._size > _ARTIFACT_BYTES:
+            self._size -= len(self._kept.popitem(last=False)[1])
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A run that was sent and is not answered: what it needs to stay where it is."""
+
+    blobs: tuple[str, ...]
+    size: int
+
+
+class Session:
+    """A slot. One job at a time: `run` until it is exhausted, or `cancel` after leaving it early."""
+
+    def __init__(self, number: int, link: Link, artifacts: Artifacts) -> None:
+        self.number = number
+        self.link = link
+        self.broken = False
+        self.busy = False
+        self._artifacts = artifacts
+        self._store: OrderedDict[str, int] = OrderedDict()
+        self._stored = 0
+        self._job = 0
+        self._pinned: tuple[str, ...] = ()
+        self._flights: list[_Flight] = []
+        self._frames: asyncio.Queue[Frame | Exception] = asyncio.Queue()
+        self._reading = asyncio.get_running_loop().create_task(self._read())
+
+    async def greet(self) -> None:
+        """Wait for the agent's HELLO. Raises: SandboxUnavailable."""
+        try:
+            async with asyncio.timeout(_GREET_S):
+                hello = await self._receive(Kind.HELLO)
+        except TimeoutError:
+            raise SandboxUnavailable(f"a slot said nothing for {_GREET_S:.0f} s after its start") from None
+        except SlotDied as error:
+            raise SandboxUnavailable(f"a slot does not start: {error}") from error
+        if hello.head.get("protocol") != PROTOCOL:
+            raise SandboxUnavailable(f"the agent speaks protocol {hello.head.get('protocol')}, not {PROTOCOL}")
+
+    async def run(self, job: Job, language: Language) -> AsyncGenerator[Compiled | CompileFailed | Outcome, None]:
+        """Raises: SlotDied."""
+        self._job += 1
+        self.busy = True
+        self._flights.clear()
+        await self.link.limit(max(limits.memory_bytes for limits in _all_limits(job)), max(limits.processes for limits in _all_limits(job)))
+        compiled = await self._compile(job, language)
+        if isinstance(compiled, CompileFailed):
+            self.busy = False
+            yield compiled
+            return
+        if not job.tests:
+            self.busy = False
+        yield compiled
+        sent = done = 0
+        while done < len(job.tests):
+            while sent < len(job.tests) and self._room(job.tests[sent], first=sent == done):
+                await self._send_run(sent, job.tests[sent])
+                sent += 1
+            frame = await self._receive(Kind.OUTCOME)
+            if frame.head.get("n") != done or frame.head.get("job") != self._job:
+                raise self._break(f"an outcome of run {frame.head.get('n')} where {done} was due")
+            self._flights.pop(0)
+            done += 1
+            outcome = _outcome(frame)
+            failed = outcome.ended is not Ended.EXITED or outcome.exit_code != 0
+            last = done == len(job.tests) or (job.stop_on_failure and failed)
+            if last:
+                self.busy = False
+            yield outcome
+            if last:
+                return
+
+    async def cancel(self) -> None:
+        """Returns when everything of the job is dead. Raises: SlotDied."""
+        self._send(Kind.CANCEL, {"job": self._job})
+        await self._drain()
+        while True:
+            frame = await self._next()
+            if frame.kind is Kind.IDLE and frame.head.get("job") == self._job:
+                break
+            if frame.kind not in (Kind.OUTCOME, Kind.COMPILED):
+                raise self._break(f"{frame.kind.name} after a cancellation")
+        self.busy = False
+
+    async def close(self) -> None:
+        self.broken = True
+        self._reading.cancel()
+        await self.link.close()
+
+    # ---- the conversation
+
+    async def _compile(self, job: Job, language: Language) -> Compiled | CompileFailed:
+        key = _name(language.name.encode() + b"\0" + job.source)
+        head: dict[str, Any] = {
+            "job": self._job, "language": language.for_agent(), "mode": job.mode, "entry": job.entry_point, "stop": job.stop_on_failure,
+            "limits": _limits(job.limits), "compile_limits": language.compile_limits_for_agent(), "keep": key}
+        self._pinned = (key,)
+        artifact = None
+        if key not in self._store:
+            artifact = self._artifacts.get(key)
+        if key in self._store or artifact is not None:
+            if artifact is not None:
+                self._put(key, artifact)
+            self._send(Kind.JOB, head | {"artifact": key})
+            await self._drain()
+            return Compiled()
+        source = _name(job.source)
+        self._pinned = (key, source)
+        self._put(source, job.source)
+        self._send(Kind.JOB, head | {"source": source})
+        await self._drain()
+        frame = await self._receive(Kind.COMPILED)
+        said = frame.head
+        if not said["ok"]:
+            return CompileFailed(str(said["reason"]), str(said["message"]), float(said["cpu_s"]), float(said["wall_s"]))
+        self._note(key, len(frame.body))
+        self._artifacts.put(key, frame.body)
+        return Compiled(float(said["cpu_s"]), float(said["wall_s"]))
+
+    def _room(self, test: TestRun, *, first: bool) -> bool:
+        if first:
+            return True
+        ahead = sum(flight.size for flight in self._flights[1:])
+        return len(self._flights) < _WINDOW and ahead + len(test.data) <= _WINDOW_BYTES
+
+    async def _send_run(self, n: int, test: TestRun) -> None:
+        data = _name(test.data)
+        files = {name: "" if name.endswith("/") else _name(content) for name, content in test.files.items()}
+        blobs = (data, *(name for name in files.values() if name))
+        self._flights.append(_Flight(blobs, len(test.data)))
+        self._put(data, test.data)
+        for name, content in test.files.items():
+            if files[name]:
+                self._put(files[name], content)
+        head: dict[str, Any] = {"job": self._job, "n": n, "data": data}
+        if test.argv:
+            head["argv"] = test.argv
+        if files:
+            head["files"] = files
+        if test.limits is not None:
+            head["limits"] = _limits(test.limits)
+        self._send(Kind.RUN, head)
+        await self._drain()
+
+    # ---- blobs
+
+    def _put(self, name: str, data: bytes) -> None:
+        if name in self._store:
+            self._store.move_to_end(name)
+            return
+        self._note(name, len(data))
+        try:
+            self.link.write(encode(Kind.PUT, {"h": name}, len(data)))
+            if data:
+                self.link.write(data)
+        except OSError as error:
+            raise self._break(str(error)) from error
+
+    def _note(self, name: str, size: int) -> None:
+        pinned = {*self._pinned, *(blob for flight in self._flights for blob in flight.blobs)}
+        for old in list(self._store):
+            if self._stored + size <= _STORE_BYTES:
+                break
+            if old not in pinned:
+                self._stored -= self._store.pop(old)
+                self._send(Kind.DROP, {"h": old})
+        self._store[name] = size
+        self._stored += size
+
+    # ---- frames
+
+    def _send(self, kind: Kind, head: Mapping[str, Any]) -> None:
+        try:
+            self.link.write(encode(kind, head))
+        except OSError as error:
+            raise self._break(str(error)) from error
+
+    async def _drain(self) -> None:
+        try:
+            await self.link.drain()
+        except OSError as error:
+            raise self._break(str(error)) from error
+
+    async def _read(self) -> None:
+        """All the time, so that an agent that talks is never kept from listening."""
+        try:
+            while True:
+                self._frames.put_nowait(await read_frame(self.link.reader))
+        except (OSError, EOFError, ProtocolError) as error:
+            self._frames.put_nowait(error)
+
+    async def _next(self) -> Frame:
+        if self.broken:
+            raise SlotDied(f"slot {self.number} is gone")
+        frame = await self._frames.get()
+        if isinstance(frame, Exception):
+            raise self._break(f"{type(frame).__name__}: {frame}") from frame
+        if frame.kind is Kind.FAULT:
+            raise self._break(str(frame.head.get("message", "")))
+        return frame
+
+    async def _receive(self, kind: Kind) -> Frame:
+        frame = await self._next()
+        if frame.kind is not kind:
+            raise self._break(f"{frame.kind.name} where {kind.name} was due")
+        return frame
+
+    def _break(self, what: str) -> SlotDied:
+        self.broken = True
+        self.link.kill()
+        return SlotDied(f"slot {self.number}: {what} ({self.link.why()})")
+
+
+def _name(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _all_limits(job: Job) -> list[RunLimits]:
+    return [job.limits, *(test.limits for test in job.tests if test.limits is not None)]
+
+
+def _limits(limits: RunLimits) -> dict[str, float | int]:
+    return {"cpu": limits.cpu_s, "wall": limits.wall_s, "memory": limits.memory_bytes, "output": limits.output_bytes,
+            "processes": limits.processes, "file": limits.file_bytes}
+
+
+def _outcome(frame: Frame) -> Outcome:
+    head = frame.head
+    out, err, result = int(head["out"]), int(head["err"]), int(head["result"])
+    return Outcome(
+        Ended(head["ended"]), head["exit_code"], head["signal"], frame.body[:out], frame.body[out:out + err],
+        frame.body[out + err:out + err + result] if result >= 0 else None, bool(head["completed"]), str(head["error"]),
+        float(head["cpu_s"]), float(head["wall_s"]), int(head["memory"]) or None)
