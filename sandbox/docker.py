@@ -21,7 +21,6 @@ import secrets
 import signal
 import socket
 from collections import deque
-from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -46,16 +45,17 @@ PROCESSES: Final = 4096 + 64
 """The hard stop on processes and threads: more than any problem may ask for. A run's own limit is its user's, set by the agent."""
 OPEN_FILES: Final = 4096
 TMPFS: Final = {
-    WORK: "rw,exec,nosuid,nodev,size=1g,nr_inodes=65536,mode=0777",
-    "/tmp": "rw,noexec,nosuid,nodev,size=1g,nr_inodes=65536,mode=1777",
-    "/var/tmp": "rw,noexec,nosuid,nodev,size=64m,nr_inodes=8192,mode=1777",
-    "/dev/shm": "rw,noexec,nosuid,nodev,size=1g,nr_inodes=8192,mode=1777",
+    WORK: "rw,exec,nosuid,nodev,size=512m,nr_inodes=32k,mode=1777",
+    "/tmp": "rw,noexec,nosuid,nodev,size=512m,nr_inodes=32k,mode=1777",
+    "/var/tmp": "rw,noexec,nosuid,nodev,size=64m,nr_inodes=4k,mode=1777",
+    "/dev/shm": "rw,noexec,nosuid,nodev,size=512m,nr_inodes=4k,mode=1777",
     "/dev/mqueue": "ro,noexec,nosuid,nodev,size=4k,nr_inodes=2,mode=0555",    # else message queues, as files, would outlive a test
 }
 """Memory-backed, so the container's memory limit bounds their sum; the file counts bound the time to empty them."""
+ENVIRONMENT: Final = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": WORK, "TMPDIR": "/tmp", "PYTHONHASHSEED": "0"}
+"""All of it; nothing of this process's."""
 READ_LIMIT: Final = 4 << 20
 """Bytes kept of what a slot sent and nobody read yet, before the connection is paused."""
-START_TIMEOUT_S: Final = 60.0
 STDERR_BYTES: Final = 4096
 _LABEL: Final = "assay.owner"
 _UID_RANGE: Final = (1 << 20, 1 << 30)
@@ -82,7 +82,7 @@ class DockerBackend:
         self._counters: dict[str, str] = {}
         self._links: set[DockerLink] = set()
         self._starting: set[asyncio.Task[socket.socket]] = set()
-        self.level = "docker: not started"
+        self.level = "not started"
 
     async def prepare(self) -> None:
         if self._client is None:
@@ -113,7 +113,7 @@ class DockerBackend:
         except SandboxUnavailable:
             client.close()
             raise
-        self.level = (f"docker: a container a slot ({runtime}), no network, read-only root, own users, no capabilities, "
+        self.level = (f"a container a slot ({runtime}), no network, read-only root, own users, no capabilities, "
                       f"{'two seccomp filters' if seccomp else 'seccomp by the agent only'}, memory and process limits")
         self._client = client
 
@@ -169,7 +169,7 @@ class DockerBackend:
         try:
             made = api.create_container(
                 self._image, entrypoint=["python3", "-s", "-B", "-c", BOOT], command=[], user="0:0", working_dir="/", hostname="slot",
-                environment={"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/"}, stdin_open=True,
+                environment=ENVIRONMENT, stdin_open=True,
                 healthcheck={"test": ["NONE"]}, labels={_LABEL: _owner(), "assay.slot": str(slot)}, use_config_proxy=False,
                 host_config=api.create_host_config(**self._options))
             link.container = made["Id"]
