@@ -225,6 +225,134 @@ def doctor(
 # --- curation ----------------------------------------------------------------------------------------------------------------
 
 
+CatalogFile = Annotated[str, typer.Argument(metavar="CATALOG", help="A catalog that `assay curate` made.")]
+
+
+@app.command()
+def curate(
+    pools: Annotated[list[str], typer.Argument(metavar="POOL...", help="Problems: .jsonl, .jsonl.gz, .jsonl.zst, .parquet, or a Hub id.")],
+    catalog: Annotated[str, typer.Option("--catalog", metavar="C.duckdb", help="The catalog to make, or with --resume to go on with.")],
+    rollouts: Annotated[list[str] | None, typer.Option("--rollouts", metavar="R", help="Rollouts of models; may be given several times.",
+                                                       show_default=False)] = None,
+    benchmark: Annotated[list[str] | None, typer.Option("--benchmark", metavar="[NAME=]FILE", show_default=False,
+                                                        help="Benchmark to decontaminate against; may be given several times.")] = None,
+    recipe: Annotated[str, typer.Option(metavar="NAME|FILE.toml", help="The rules: `mimo`, or a file of one's own.")] = "mimo",
+    mapping: Annotated[str | None, typer.Option(metavar="NAME|FILE.toml", help="What the columns of the pools mean. Default: by their shape.",
+                                                show_default=False)] = None,
+    policy: Annotated[list[str] | None, typer.Option(metavar="MODEL", help="A model that is the policy; goes before the recipe's patterns.",
+                                                     show_default=False)] = None,
+    advanced: Annotated[list[str] | None, typer.Option(metavar="MODEL", help="A model that is an advanced one; likewise.",
+                                                       show_default=False)] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the catalog; nothing is graded twice.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the catalog if it exists.")] = False,
+    sandbox: Sandbox = SandboxName.auto,
+    slots: Slots = None,
+    workers: Workers = None,
+    python: Annotated[str | None, typer.Option(help="Interpreter for Python programs on the local sandbox.", show_default=False)] = None,
+    image: Annotated[str | None, typer.Option(help="Image of the docker sandbox.", show_default=False)] = None,
+) -> None:
+    """Decide for every problem of the pools: kept, rejected or undecided, and why.
+
+    POOL: one problem a row: `{"id", "prompt", "reward": {...}, "solutions": [{"program", "language"}], "source", "licence"}`,
+    or rows that a mapping explains. Rollouts: `{"id", "model", "responses": [...], "sampling": {...}, "scores": [...]}`.
+    Benchmarks: `{"id", "prompt"}`. All goes into the catalog, one DuckDB file, for `stats`, `sql` and `export`.
+
+    Exit codes: 0 done, 1 stopped midway (go on with --resume), 2 usage, 4 rows left undecided because grading failed.
+
+    Example: `assay curate examples/pool.jsonl --rollouts examples/rollouts.jsonl --catalog out/examples.duckdb --sandbox local`
+    """
+    from assay.curation.pipeline import Inputs, open_for_run
+    from assay.curation.pipeline import curate as run_curation
+    from assay.curation.recipe import load_recipe
+    from assay.verifiers.grader import Grader
+
+    inputs = Inputs(tuple(pools), tuple(rollouts or ()), tuple(benchmark or ()), mapping, tuple(policy or ()), tuple(advanced or ()))
+    with errors_as_one_line(), stopping_cleanly(lambda: f"interrupted: the grades made so far are in {catalog}; go on with --resume"):
+        rules = load_recipe(recipe)
+        with open_for_run(catalog, resume=resume, overwrite=overwrite) as opened, stages_on_stderr() as advance, \
+                Grader(sandbox.value, slots=slots, workers=workers, python=python, image=image) as grader:
+            summary = run_curation(opened, inputs, rules, grader, say, advance)
+    say(f"{summary.rows} rows = " + " + ".join(f"{summary.status[name]} {name}" for name in ("kept", "rejected", "undecided"))
+        + f"; {summary.graded} graded, {summary.reused} grades reused")
+    if summary.bad_rollouts or summary.unknown_rollouts:
+        say(f"rollout rows left out: {summary.bad_rollouts} unreadable, {summary.unknown_rollouts} of problems that are in no pool")
+    say(f"next: assay stats {catalog}")
+    raise typer.Exit(4 if summary.ungraded else 0)
+
+
+@app.command()
+def stats(catalog: CatalogFile) -> None:
+    """The funnel, the pass rates as a histogram, the sources, and the next command to try.
+
+    Example: `assay stats out/examples.duckdb`
+    """
+    from assay.curation.catalog import Catalog
+    from assay.curation.stats import stats_text
+
+    with errors_as_one_line(), Catalog.open(catalog, read_only=True) as opened:
+        print(stats_text(opened))
+
+
+@app.command()
+def sql(
+    catalog: CatalogFile,
+    query: Annotated[str, typer.Argument(metavar="SQL", help="One query. Views: v_decision, v_funnel, v_pass_rate, ... see docs/catalog.md.")],
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON list of objects.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="CSV with a header.")] = False,
+) -> None:
+    """Ask the catalog, read-only.
+
+    Example: `assay sql out/examples.duckdb "SELECT reason, count(*) AS n FROM v_decision GROUP BY ALL ORDER BY n DESC"`
+    """
+    from assay.curation.catalog import Catalog
+    from assay.curation.tables import print_result
+
+    if as_json and as_csv:
+        fail("--json or --csv, not both", 2)
+    with errors_as_one_line(), Catalog.open(catalog, read_only=True) as opened:
+        print_result(*opened.query(query), style="json" if as_json else "csv" if as_csv else "table")
+
+
+@app.command()
+def export(
+    catalog: CatalogFile,
+    output: Annotated[str, typer.Option("-o", "--output", metavar="OUT", help=".parquet, .jsonl, .jsonl.gz or .jsonl.zst.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
+) -> None:
+    """Write the kept problems, in the wire format, with their pass rates; `assay grade` and `assay curate` read them.
+
+    Example: `assay export out/examples.duckdb -o kept.parquet`
+    """
+    from assay.curation.catalog import Catalog
+    from assay.curation.export import export_kept
+
+    with errors_as_one_line(), Catalog.open(catalog, read_only=True) as opened, progress("exporting") as advance:
+        count = export_kept(opened, output, overwrite=overwrite, advance=advance)
+    say(f"{count} kept problems are in {output}")
+
+
+@contextmanager
+def stages_on_stderr() -> Iterator[Any]:
+    """Yields `advance(stage, done)`: a bar where stderr is a terminal, else one line a stage."""
+    if not sys.stderr.isatty():
+        named: set[str] = set()
+
+        def name(stage: str, _done: int) -> None:
+            if stage not in named:
+                named.add(stage)
+                say(f"stage: {stage}")
+
+        yield name
+        return
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    with Progress(SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn(),
+                  console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+        yield lambda stage, done: bar.update(task, description=stage, completed=done)
+
+
 def main() -> None:
     app()
 

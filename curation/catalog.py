@@ -1,0 +1,217 @@
+"""The catalog: a DuckDB file that holds problems, rollouts, grades and decisions. The only file that imports duckdb.
+
+    with Catalog.open("C.duckdb") as catalog: ...                    # the one writer
+    with Catalog.open("C.duckdb", read_only=True) as catalog: ...    # SQL
+
+Tables are append-only (migrations/001_tables.sql), counters are views (002_views.sql). One process writes, in Arrow batches, each
+its own transaction: whatever kills it, a batch is there wholly or not at all. Files are made with DuckDB 1.4's storage, so that
+older clients read them too.
+"""
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ..core.errors import CatalogError, InputError, UsageError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ["Catalog", "Result"]
+
+_STORAGE: Final = "v1.4.0"
+_FETCH: Final = 2048
+
+Result = tuple[list[str], list[tuple[Any, ...]]]
+"""Column names, and the rows."""
+
+
+class Catalog:
+    """An open catalog. Close it, or use it as a context manager."""
+
+    def __init__(self, connection: Any, path: Path) -> None:
+        self._db = connection
+        self.path = path
+
+    @classmethod
+    def open(cls, path: str | Path, *, read_only: bool = False) -> Catalog:
+        """Opens a catalog; a writer creates it if it is not there, and brings an older one up to date.
+
+        Raises: CatalogError (locked by another process, no catalog, of a newer version), InputError (cannot be read or written).
+        """
+        path = Path(path)
+        if read_only and not path.exists():
+            raise InputError(f"{path}: no such catalog; `assay curate POOL --catalog {path}` makes one")
+        import duckdb
+
+        try:
+            connection = duckdb.connect(str(path), read_only=read_only,
+                                        config={} if path.exists() else {"storage_compatibility_version": _STORAGE})
+        except duckdb.Error as error:
+            raise _opening_error(path, error) from error
+        catalog = cls(connection, path)
+        try:
+            catalog._migrate(read_only)
+        except BaseException:
+            connection.close()
+            raise
+        return catalog
+
+    def __enter__(self) -> Catalog:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Idempotent. What was appended is on disk already."""
+        import duckdb
+
+        with contextlib.suppress(duckdb.Error):
+            self._db.close()
+
+    def append(self, table: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Adds rows to a table, given by column; within a `transaction` or as one. Raises: InputError if the disk is full."""
+        self.append_all({table: columns})
+
+    def append_all(self, tables: Mapping[str, Mapping[str, Sequence[Any]]]) -> None:
+        """Adds rows to several tables, all of them or none."""
+        filled = {table: columns for table, columns in tables.items() if len(next(iter(columns.values()), ()))}
+        if not filled:
+            return
+        with self.transaction():
+            for table, columns in filled.items():
+                self._insert(table, columns)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is appended inside is there at its end, or nothing of it."""
+        with self._named_errors():
+            self._db.begin()
+            try:
+                yield
+                self._db.commit()
+            except BaseException:
+                with contextlib.suppress(Exception):    # the first error is the one to tell
+                    self._db.rollback()
+                raise
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query of ours."""
+        with self._named_errors():
+            return list(self._db.execute(sql, list(parameters)).fetchall())
+
+    def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """Rows of a query of ours, fetched as they are used; others may run meanwhile."""
+        cursor = self._db.cursor()
+        try:
+            with self._named_errors():
+                cursor.execute(sql, list(parameters))
+                while rows := cursor.fetchmany(_FETCH):
+                    yield from rows
+        finally:
+            cursor.close()
+
+    def query(self, sql: str) -> Result:
+        """A user's query. Raises: UsageError with DuckDB's message as one line."""
+        import duckdb
+
+        try:
+            answer = self._db.execute(sql)
+            if answer.description is None:
+                return [], []
+            return [column[0] for column in answer.description], list(answer.fetchall())
+        except duckdb.Error as error:
+            raise UsageError(f"SQL: {_one_line(error)}") from None
+
+    @contextlib.contextmanager
+    def using(self, name: str, columns: Mapping[str, Sequence[Any]]) -> Iterator[None]:
+        """Makes columns readable as the table `name` to `rows`, for a join."""
+        self._db.register(name, _arrow(columns))
+        try:
+            yield
+        finally:
+            self._db.unregister(name)
+
+    def _insert(self, table: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        with self.using("batch", columns):
+            names = ", ".join(columns)
+            # A BIT has no Arrow type: it comes as text of 0 and 1.
+            given = ", ".join(f"{name}::BIT" if name == "passed" else name for name in columns)
+            self._db.execute(f"INSERT INTO {table} ({names}) SELECT {given} FROM batch")
+
+    @contextlib.contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        import duckdb
+
+        try:
+            yield
+        except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.FatalException) as error:
+            raise InputError(f"{self.path}: cannot be written or read: {_one_line(error)}; what was committed before is safe: free "
+                             "space or mend the path, then go on with --resume") from error
+
+    def _migrate(self, read_only: bool) -> None:
+        import duckdb
+
+        ours = _migrations()
+        tables = {name for (name,) in self._db.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+        if "schema_migrations" not in tables:
+            if tables:
+                raise CatalogError(f"{self.path}: a DuckDB file, but no catalog of assay's (it has {', '.join(sorted(tables)[:5])}); "
+                                   "choose another path")
+            if read_only:
+                raise CatalogError(f"{self.path}: an empty DuckDB file, no catalog; `assay curate POOL --catalog {self.path}` fills it")
+            done = set()
+        else:
+            done = {version for (version,) in self._db.execute("SELECT version FROM schema_migrations").fetchall()}
+        if newer := sorted(done - {version for version, _, _ in ours}):
+            raise CatalogError(f"{self.path}: written by a newer assay (schema {newer[-1]}, this one knows {ours[-1][0]}); update assay")
+        todo = [migration for migration in ours if migration[0] not in done]
+        if not todo:
+            return
+        if read_only:
+            raise CatalogError(f"{self.path}: of an older version (schema {max(done)}); `assay curate --resume` brings it up to date")
+        try:
+            with self.transaction():
+                self._db.execute("CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER NOT NULL, name VARCHAR NOT NULL)")
+                for version, name, sql in todo:
+                    self._db.execute(sql)
+                    self._db.execute("INSERT INTO schema_migrations VALUES (?, ?)", [version, name])
+        except duckdb.Error as error:
+            raise CatalogError(f"{self.path}: cannot be brought up to date: {_one_line(error)}") from error
+
+
+def _arrow(columns: Mapping[str, Sequence[Any]]) -> Any:
+    """Columns as Arrow, typed where a column of only nulls or huge integers would be guessed wrongly."""
+    import pyarrow as pa
+
+    types = {"hash": pa.uint64(), "solutions": pa.list_(pa.uint64()), "recorded": pa.float64(), "score": pa.float64(), "tier": pa.int32(),
+             "weight": pa.float64(), "memory_bytes": pa.int64(), "pid": pa.int32(), "metadata": pa.string(), "licence": pa.string(),
+             "url": pa.string(), "revision": pa.string(), "sampling": pa.string(), "id": pa.string()}
+    return pa.table({name: values if isinstance(values, pa.Array) else pa.array(values, types.get(name))
+                     for name, values in columns.items()})
+
+
+def _migrations() -> list[tuple[int, str, str]]:
+    folder = files(__package__) / "migrations"
+    found = sorted((entry.name, entry) for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return [(int(name.partition("_")[0]), name, entry.read_text()) for name, entry in found]
+
+
+def _opening_error(path: Path, error: Exception) -> Exception:
+    said = _one_line(error)
+    if "Could not set lock" in said or ("lock" in said.lower() and "conflicting" in said.lower()):
+        holder = said.partition("(PID ")[2].partition(")")[0]
+        return CatalogError(f"{path}: in use by another process{f' (pid {holder})' if holder else ''}; wait until it has ended")
+    if "not a valid DuckDB" in said or "not a DuckDB" in said:
+        return CatalogError(f"{path}: not a catalog (no DuckDB file)")
+    if "newer version" in said or "version number" in said or "storage version" in said.lower():
+        return CatalogError(f"{path}: written by a newer DuckDB than this one; update duckdb: {said}")
+    return InputError(f"{path}: cannot be opened: {said}")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

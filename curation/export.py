@@ -1,0 +1,130 @@
+"""Kept problems as rows of the wire format: `.jsonl`, `.jsonl.gz`, `.jsonl.zst` or `.parquet`, which `assay grade` and `assay curate` read.
+
+    {"id", "prompt", "reward": {...}, "solutions": [...], "source", "licence", "url", "domain", "metadata": {...},
+     "pass_rates": {model: {"k", "n", "pass_rate", "low", "high"}}}
+
+In Parquet the nested ones are JSON text, so that no column is of a type that depends on the rows. In pool order; the same catalog
+gives the same bytes. Written beside the target and renamed: a target is whole or as it was.
+"""
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, Final
+
+from ..core.errors import InputError, UsageError
+from ..core.rows import row_format
+from .catalog import Catalog
+
+__all__ = ["export_kept"]
+
+_BATCH: Final = 1000
+_NESTED: Final = ("reward", "solutions", "metadata", "pass_rates")
+
+
+def export_kept(catalog: Catalog, target: str, *, overwrite: bool = False, advance: Callable[[int], None] = lambda _: None) -> int:
+    """How many rows were written. Raises: UsageError (target exists; no finished run), InputError (cannot be written)."""
+    kind = row_format(target)
+    place = Path(target)
+    if place.exists() and not overwrite:
+        raise UsageError(f"{target} exists; --overwrite replaces it")
+    if not catalog.rows("SELECT run FROM v_run"):
+        raise UsageError(f"{catalog.path}: no run came to its end here; go on with `assay curate ... --resume`")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
+        os.close(handle)
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written: {error.strerror}") from error
+    beside = Path(name)
+    try:
+        rows = _counted(_rows(catalog), advance)
+        count = _write_parquet(beside, rows) if kind == "parquet" else _write_jsonl(beside, kind, rows)
+        beside.chmod(0o666 & ~_umask())
+        beside.replace(place)
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written: {error.strerror or error}; what was there is as it was") from error
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+    return count
+
+
+def _rows(catalog: Catalog) -> Iterator[dict[str, Any]]:
+    rates: dict[int, dict[str, dict[str, Any]]] = {}
+    for pid, model, k, n, rate, low, high in catalog.rows(
+            "SELECT p.pid, r.model, r.k, r.n, r.pass_rate, r.low, r.high FROM v_pass_rate r JOIN problems p USING (problem_id) "
+            "ORDER BY ALL"):
+        rates.setdefault(pid, {})[model] = {"k": k, "n": n, "pass_rate": rate, "low": round(low, 6), "high": round(high, 6)}
+    programs = catalog.stream(
+        "SELECT w.row, s.language, s.program FROM (SELECT row, pid, unnest(solutions) AS hash, generate_subscripts(solutions, 1) AS place "
+        "FROM pool_rows JOIN (SELECT run FROM v_run) USING (run)) w JOIN solutions s USING (pid, hash) ORDER BY w.row, w.place")
+    ahead = next(programs, None)
+    for row, pid, row_id, source, domain, licence, url, prompt, reward, metadata in catalog.stream(
+            "SELECT row, pid, id, source, domain, licence, url, prompt, reward, metadata FROM v_kept ORDER BY row"):
+        solutions = []
+        while ahead is not None and ahead[0] <= row:
+            if ahead[0] == row:
+                solutions.append({"program": ahead[2], "language": ahead[1]})
+            ahead = next(programs, None)
+        yield {"id": row_id, "prompt": prompt, "reward": json.loads(reward), "solutions": solutions, "source": source, "licence": licence,
+               "url": url, "domain": domain, "metadata": json.loads(metadata or "{}"), "pass_rates": rates.get(pid, {})}
+
+
+def _counted(rows: Iterator[dict[str, Any]], advance: Callable[[int], None]) -> Iterator[dict[str, Any]]:
+    for n, row in enumerate(rows, 1):
+        yield row
+        if n % _BATCH == 0:
+            advance(n)
+
+
+def _write_jsonl(path: Path, kind: str, rows: Iterator[dict[str, Any]]) -> int:
+    count = 0
+    with path.open("wb") as raw, _packed(raw, kind) as out:
+        for row in rows:
+            line = {key: value for key, value in row.items() if value not in (None, [], {}) or key == "reward"}
+            out.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
+            count += 1
+    return count
+
+
+@contextlib.contextmanager
+def _packed(raw: IO[bytes], kind: str) -> Iterator[Any]:
+    if kind == "gz":
+        with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as out:    # no name and no time: the same bytes each time
+            yield out
+    elif kind == "zst":
+        import pyarrow as pa
+
+        with pa.CompressedOutputStream(raw, "zstd") as out:
+            yield out
+    else:
+        yield raw
+
+
+def _write_parquet(path: Path, rows: Iterator[dict[str, Any]]) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = ("id", "prompt", "reward", "solutions", "source", "licence", "url", "domain", "metadata", "pass_rates")
+    schema = pa.schema([(name, pa.string()) for name in names])
+    count = 0
+    with pq.ParquetWriter(path, schema, compression="zstd") as out:
+        while batch := list(islice(rows, _BATCH)):
+            flat = [{key: json.dumps(value, ensure_ascii=False) if key in _NESTED else value for key, value in row.items()}
+                    for row in batch]
+            out.write_table(pa.Table.from_pylist(flat, schema=schema))
+            count += len(batch)
+    return count
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,233 @@
+"""`curate`: pools, rollouts and benchmarks through a recipe into a catalog. Every row of the input gets exactly one decision.
+
+    ingest -> static stages -> golds and golden programs -> rollouts -> decisions, all at once, at the end
+
+Grades are committed as they are made, decisions in one transaction when all stages are through: a run that is killed loses at most
+a batch of grades, and `resume` grades only what is missing. The same inputs give the same decisions, however often it was killed.
+"""
+from __future__ import annotations
+
+import fnmatch
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..core.errors import CatalogError, InputError, UsageError
+from ..verifiers.grader import Grader
+from . import stages
+from .catalog import Catalog
+from .decontaminate import Benchmark
+from .gradebook import GradeBook
+from .ingest import ingest
+from .items import Decision, Item, Status
+from .recipe import Recipe
+from .rollouts import RolloutReader
+from .sources.reader import read_benchmark
+
+__all__ = ["Inputs", "Summary", "curate", "open_for_run"]
+
+Advance = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a run reads. Benchmarks are `NAME=FILE` or `FILE`; `policy` and `advanced` are model names that go before the recipe's."""
+
+    pools: tuple[str, ...]
+    rollouts: tuple[str, ...] = ()
+    benchmarks: tuple[str, ...] = ()
+    mapping: str | None = None
+    policy: tuple[str, ...] = ()
+    advanced: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run did."""
+
+    rows: int = 0
+    status: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    graded: int = 0
+    reused: int = 0
+    bad_rollouts: int = 0
+    unknown_rollouts: int = 0
+
+    @property
+    def ungraded(self) -> int:
+        """Rows left undecided by a fault of ours."""
+        return self.reasons["undecided.ungraded"]
+
+
+def open_for_run(path: str, *, resume: bool, overwrite: bool) -> Catalog:
+    """The catalog to write. Raises: UsageError if it exists and neither is said; CatalogError, InputError."""
+    place = Path(path)
+    if resume and overwrite:
+        raise UsageError("--resume goes on with a catalog, --overwrite begins a new one: not both")
+    if place.exists() and not resume:
+        if not overwrite:
+            raise UsageError(f"{path} exists: --resume goes on with it (nothing is graded twice), --overwrite begins anew")
+        if place.stat().st_size:
+            Catalog.open(place, read_only=True).close()     # only a catalog is overwritten, and only one that nobody uses
+        place.unlink()
+        Path(f"{path}.wal").unlink(missing_ok=True)
+    if not place.parent.exists():
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{place.parent}: cannot be made: {error.strerror}") from error
+    return Catalog.open(place)
+
+
+def curate(catalog: Catalog, inputs: Inputs, recipe: Recipe, grader: Grader, say: Callable[[str], None] = lambda _: None,
+           advance: Advance = lambda _stage, _done: None) -> Summary:
+    """One run. `say` gets a line of talk, `advance` a stage's name and how much of it is done.
+
+    Raises: UsageError, InputError, CatalogError, SandboxUnavailable (programs to run, and no sandbox).
+    """
+    benchmarks = [_benchmark(text) for text in inputs.benchmarks]
+    run = _begin(catalog, inputs, recipe)
+    items = ingest(catalog, run, inputs.pools, inputs.mapping, say, lambda n: advance("ingest", n))
+    if not items:
+        raise UsageError(f"no rows in {', '.join(inputs.pools)}")
+    models = _models(catalog)
+    verifiers = _verifiers(catalog, run)
+    book = GradeBook(catalog, grader)
+    tables: dict[str, dict[str, list[Any]]] = {}
+    golden: set[int] = set()
+    summary = Summary()
+    role_names: dict[str, list[str]] = {"policy": [], "advanced": []}
+    for stage in recipe.stages:
+        advance(stage, 0)
+        if stage == "type":
+            stages.filter_types(items, recipe)
+        elif stage == "gold":
+            stages.filter_golds(items, recipe)
+        elif stage == "contamination":
+            tables["contamination"] = stages.filter_contamination(items, recipe, benchmarks)
+        elif stage == "duplicates":
+            tables["clusters"] = stages.filter_duplicates(items, recipe, catalog, grader)
+        elif stage == "gold_check":
+            stages.check_golds(items, book, catalog, models[stages.GOLD], verifiers["math"], lambda n: advance("gold_check", n))
+        elif stage == "code":
+            stages.check_golden(items, book, catalog, recipe, models[stages.GOLDEN], verifiers["code"], lambda n: advance("code", n))
+            golden = stages.golden_passes(items, catalog, recipe, models[stages.GOLDEN], verifiers["code"])
+        elif stage == "difficulty":
+            reader = RolloutReader(catalog, items, models, verifiers, say)
+            ours = recipe.difficulty.scores == "ours"
+            skip = _ungradable(items) if ours else {item.pid for item in items}
+            book.grade(reader.jobs(inputs.rollouts, skip, recipe.difficulty.per_test), lambda n: advance("rollouts", n))
+            models = reader.models
+            roles = _roles(models, inputs, recipe, say)
+            named = {mid: name for name, mid in models.items()}
+            role_names = {role: [named[mid] for mid in mids] for role, mids in roles.items()}
+            stages.decide_difficulty(items, recipe, catalog, roles, list(verifiers.values()), golden)
+            summary.bad_rollouts, summary.unknown_rollouts = reader.bad, reader.unknown
+    _finish(catalog, run, items, tables, role_names)
+    summary.rows, summary.graded, summary.reused = len(items), book.graded, book.reused
+    for item in items:
+        assert item.decision is not None
+        summary.status[item.decision.status.value] += 1
+        summary.reasons[item.decision.reason] += 1
+    return summary
+
+
+def _begin(catalog: Catalog, inputs: Inputs, recipe: Recipe) -> int:
+    [(last,)] = catalog.rows("SELECT coalesce(max(run), 0) FROM runs")
+    run = int(last) + 1
+    catalog.append("runs", {
+        "run": [run], "recipe": [recipe.name], "recipe_hash": [recipe.digest], "recipe_json": [recipe.model_dump_json()],
+        "inputs": [json.dumps({"pools": inputs.pools, "rollouts": inputs.rollouts, "benchmarks": inputs.benchmarks,
+                               "mapping": inputs.mapping, "policy": inputs.policy, "advanced": inputs.advanced})],
+        "version": [__version__], "started_at": [datetime.now(UTC).replace(tzinfo=None)]})
+    return run
+
+
+def _finish(catalog: Catalog, run: int, items: Sequence[Item], tables: dict[str, dict[str, list[Any]]],
+            roles: dict[str, list[str]]) -> None:
+    """All decisions at once. Rows in = kept + rejected + undecided, or nothing is written."""
+    for item in items:
+        if item.decision is None:
+            item.decision = Decision(Status.KEPT, "kept", "kept")
+    [(rows,)] = catalog.rows("SELECT count(*) FROM pool_rows WHERE run = ?", [run])
+    if rows != len(items) or [item.row for item in items] != list(range(rows)):
+        raise CatalogError(f"{catalog.path}: {rows} rows were read and {len(items)} decided; this is a bug of assay's, nothing was decided")
+    decisions: dict[str, list[Any]] = {name: [] for name in ("run", "row", "status", "stage", "reason", "evidence")}
+    for item in items:
+        decision = item.decision
+        assert decision is not None
+        for name, value in (("run", run), ("row", item.row), ("status", decision.status.value), ("stage", decision.stage),
+                            ("reason", decision.reason), ("evidence", json.dumps(decision.evidence, ensure_ascii=False, default=str))):
+            decisions[name].append(value)
+    numbered = {name: {"run": [run] * len(columns["row"]), **columns} for name, columns in tables.items()}
+    catalog.append_all({"decisions": decisions, **numbered, "run_ends": {
+        "run": [run], "rows_in": [len(items)], "roles": [json.dumps(roles)], "finished_at": [datetime.now(UTC).replace(tzinfo=None)]}})
+
+
+def _models(catalog: Catalog) -> dict[str, int]:
+    models = {name: mid for mid, name in catalog.rows("SELECT mid, name FROM models")}
+    if not models:
+        models = {stages.GOLD: 0, stages.GOLDEN: 1}
+        catalog.append("models", {"mid": list(models.values()), "name": list(models)})
+    return models
+
+
+def _verifiers(catalog: Catalog, run: int) -> dict[str, int]:
+    """The verifiers of this version, newly numbered where the catalog does not have them."""
+    known = {(name, version): vid for vid, name, version in catalog.rows("SELECT vid, name, version FROM verifiers")}
+    new = [name for name in ("math", "code") if (name, __version__) not in known]
+    if new:
+        first = max(known.values(), default=-1) + 1
+        numbers = list(range(first, first + len(new)))
+        catalog.append("verifiers", {"vid": numbers, "name": new, "version": [__version__] * len(new), "settings": ["{}"] * len(new)})
+        known |= {(name, __version__): vid for name, vid in zip(new, numbers, strict=True)}
+    used = {name: known[name, __version__] for name in ("math", "code")}
+    catalog.append("run_verifiers", {"run": [run] * len(used), "vid": list(used.values())})
+    return used
+
+
+def _ungradable(items: Sequence[Item]) -> set[int]:
+    """Problems whose rollouts would all be IE: no gold, no tests."""
+    return {item.pid for item in items if item.decision is not None and item.decision.reason in
+            ("gold.empty", "gold.sentinel", "gold.unparseable", "code.no_tests")}
+
+
+def _roles(models: dict[str, int], inputs: Inputs, recipe: Recipe, say: Callable[[str], None]) -> dict[str, list[int]]:
+    """Model numbers by role. No policy among the names: all that are not advanced are."""
+    names = sorted(name for name in models if not name.startswith("@"))
+    for asked in (*inputs.policy, *inputs.advanced):
+        if names and not _fitting(names, (asked,)):
+            raise UsageError(f"no rollouts of a model {asked!r}; there are {', '.join(names)}")
+    advanced = set(_fitting(names, inputs.advanced))
+    policy = set(_fitting(names, inputs.policy)) - advanced
+    if not inputs.policy:
+        policy = set(_fitting(names, recipe.roles.policy)) - advanced
+    if not inputs.advanced:
+        advanced = set(_fitting(names, recipe.roles.advanced)) - policy
+    if not policy and not inputs.policy and (policy := set(names) - advanced):
+        say(f"no model's name fits the recipe's policy patterns: all of these count as policy: {', '.join(sorted(policy))}")
+    if names:
+        say(f"policy: {', '.join(sorted(policy)) or 'none'}; advanced: {', '.join(sorted(advanced)) or 'none'}")
+    if other := set(names) - policy - advanced:
+        say(f"in no role, so in no rule: {', '.join(sorted(other))}")
+    return {"policy": sorted(models[name] for name in policy), "advanced": sorted(models[name] for name in advanced)}
+
+
+def _fitting(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    return [name for name in names if any(fnmatch.fnmatchcase(name.casefold(), pattern.casefold()) for pattern in patterns)]
+
+
+def _benchmark(text: str) -> Benchmark:
+    name, equals, file = text.partition("=")
+    if not equals or Path(text).exists():
+        file = text
+        name = Path(text).name.partition(".")[0]
+    found = list(read_benchmark(file))
+    if not found:
+        raise InputError(f"{file}: no items in this benchmark")
+    return Benchmark(name, [item_id for item_id, _ in found], [prompt for _, prompt in found])

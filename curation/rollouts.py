@@ -1,0 +1,177 @@
+"""Rollouts: rows {"id", "model", "responses": [...], "sampling": {...}, "scores": [...]} -> the catalog, and the jobs to grade.
+
+`id` is a row's id or its content hash. `scores` are another grader's: kept apart from ours (`rollouts.recorded`). A rollout that
+the catalog has already (the same problem, model and text, as many times) is not stored twice, so a run can be repeated.
+"""
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from ..core.errors import RowError
+from ..core.problem import CodeTests, Problem, Program, Response
+from ..core.rows import parse_response
+from .catalog import Catalog
+from .gradebook import Job
+from .hashing import hash_of, hash_text
+from .ingest import load_problems
+from .items import Item
+from .sources.reader import rows_of
+
+__all__ = ["RolloutReader"]
+
+_CHUNK: Final = 1024
+"""Responses stored, and their problems held, at once."""
+_SHOWN: Final = 5
+
+
+class RolloutReader:
+    """Stores rollouts and gives the jobs to grade. `unknown` counts rows of no problem of the pool, `bad` those that are no rollouts."""
+
+    def __init__(self, catalog: Catalog, items: Sequence[Item], models: Mapping[str, int], verifiers: Mapping[str, int],
+                 say: Callable[[str], None]) -> None:
+        self._catalog, self._verifiers, self._say = catalog, verifiers, say
+        self._models = dict(models)
+        self._places: dict[str, int] = {}
+        for item in reversed(items):        # the first row with an id wins
+            if item.pid >= 0:
+                self._places[item.id] = item.pid
+        self._hashes: dict[str, int] = dict(catalog.rows("SELECT problem_id, pid FROM problems"))
+        self._held: dict[tuple[int, int], dict[int, list[int]]] = {}      # (pid, mid) -> hash -> samples of the catalog not yet met
+        self._next: dict[tuple[int, int], int] = {}
+        self.unknown = self.bad = self.read = 0
+
+    @property
+    def models(self) -> dict[str, int]:
+        return dict(self._models)
+
+    def jobs(self, paths: Sequence[str], skip: set[int], per_test: bool) -> Iterator[Job]:
+        """All rollouts of the files; those of problems in `skip` are stored and not graded. Raises: InputError."""
+        chunk: list[_Rollout] = []
+        for path in paths:
+            for line, row in rows_of(path):
+                where = f"{path}, line {line}"
+                try:
+                    chunk += self._parse(row, path, line, where)
+                except RowError as error:
+                    self.bad += 1
+                    if self.bad <= _SHOWN:
+                        self._say(f"no rollout: {error}")
+                if len(chunk) >= _CHUNK:
+                    yield from self._store(chunk, skip, per_test)
+                    chunk = []
+        yield from self._store(chunk, skip, per_test)
+
+    def _parse(self, row: dict[str, Any] | RowError, path: str, line: int, where: str) -> list[_Rollout]:
+        if isinstance(row, RowError):
+            raise row
+        row_id, model = row.get("id", row.get("problem_id")), row.get("model")
+        if not isinstance(row_id, str | int) or not isinstance(model, str) or not model:
+            raise RowError(f"{where}: a rollout row has `id` and `model`: "
+                           '{"id": ..., "model": ..., "responses": [...], "sampling": {...}, "scores": [...]}')
+        if model.startswith("@"):
+            raise RowError(f"{where}: a model's name does not start with @")
+        responses, scores = row.get("responses"), row.get("scores")
+        if responses is None and isinstance(row.get("response"), str):
+            responses = [row["response"]]
+        if responses is None and scores is None:
+            raise RowError(f"{where}: neither `responses` nor `scores`")
+        for name, value in (("responses", responses), ("scores", scores)):
+            if value is not None and not isinstance(value, list):
+                raise RowError(f"{where}: `{name}` is not a list")
+        if responses is not None and scores is not None and len(responses) != len(scores):
+            raise RowError(f"{where}: {len(responses)} responses and {len(scores)} scores")
+        pid: int = self._places.get(str(row_id), self._hashes.get(str(row_id), -1))
+        if pid < 0:
+            self.unknown += 1
+            if self.unknown <= _SHOWN:
+                self._say(f"{where}: rollouts of {row_id!r}, which is in no pool")
+            return []
+        count = len(responses if responses is not None else scores or ())
+        sampling = json.dumps(row["sampling"], sort_keys=True) if isinstance(row.get("sampling"), dict) else None
+        mid = self._models.setdefault(model, len(self._models))
+        return [_Rollout(pid, mid, parse_response(responses[n], f"{where}: responses[{n}]") if responses is not None else None,
+                         _score(scores[n], f"{where}: scores[{n}]") if scores is not None else None, sampling, path, line, n)
+                for n in range(count)]
+
+    def _store(self, chunk: list[_Rollout], skip: set[int], per_test: bool) -> Iterator[Job]:
+        self._load({(r.pid, r.mid) for r in chunk})
+        columns: dict[str, list[Any]] = defaultdict(list)
+        kept: list[_Rollout] = []
+        for rollout in chunk:
+            key = rollout.pid, rollout.mid
+            if samples := self._held[key].get(rollout.hash):
+                rollout.sample = samples.pop(0)
+            else:
+                rollout.sample = self._next[key]
+                self._next[key] += 1
+                for name, value in (("pid", rollout.pid), ("mid", rollout.mid), ("sample", rollout.sample), ("hash", rollout.hash),
+                                    ("length", rollout.length), ("recorded", rollout.recorded), ("sampling", rollout.sampling),
+                                    ("file", rollout.file), ("line", rollout.line)):
+                    columns[name].append(value)
+            if rollout.response is not None and rollout.pid not in skip:
+                kept.append(rollout)
+        self._store_models()
+        self._catalog.append_all({"rollouts": columns})
+        self.read += len(chunk)
+        problems = load_problems(self._catalog, sorted({r.pid for r in kept})) if kept else {}
+        if per_test:
+            problems = {pid: _every_test(problem) for pid, problem in problems.items()}
+        for rollout in kept:
+            vid = self._verifiers[problems[rollout.pid].reward.type]
+            assert rollout.response is not None
+            yield Job(rollout.pid, rollout.mid, rollout.sample, rollout.hash, vid, rollout.response,
+                      partial(problems.__getitem__, rollout.pid))
+
+    def _load(self, keys: set[tuple[int, int]]) -> None:
+        """What the catalog has of these (pid, mid)."""
+        new = sorted(keys - self._next.keys())
+        for key in new:
+            self._held[key], self._next[key] = {}, 0
+        if not new:
+            return
+        with self._catalog.using("wanted", {"pid": [pid for pid, _ in new], "mid": [mid for _, mid in new]}):
+            rows = self._catalog.rows("SELECT pid, mid, hash, sample FROM rollouts SEMI JOIN wanted USING (pid, mid) ORDER BY ALL")
+        for pid, mid, value, sample in rows:
+            self._held[pid, mid].setdefault(value, []).append(sample)
+            self._next[pid, mid] = max(self._next[pid, mid], sample + 1)
+
+    def _store_models(self) -> None:
+        known = {name for (name,) in self._catalog.rows("SELECT name FROM models")}
+        new = {name: mid for name, mid in self._models.items() if name not in known}
+        if new:
+            self._catalog.append("models", {"mid": list(new.values()), "name": list(new)})
+
+
+class _Rollout:
+    """One response on its way in."""
+
+    __slots__ = ("file", "hash", "length", "line", "mid", "pid", "recorded", "response", "sample", "sampling")
+
+    def __init__(self, pid: int, mid: int, response: Response | Program | None, recorded: float | None, sampling: str | None, file: str,
+                 line: int, index: int) -> None:
+        self.pid, self.mid, self.response, self.recorded, self.sampling = pid, mid, response, recorded, sampling
+        self.file, self.line, self.sample = file, line, -1
+        self.hash = hash_of(response) if response is not None else hash_text("recorded", str(index), str(recorded))
+        self.length = 0 if response is None else len(response.text if isinstance(response, Response) else response.source)
+
+
+def _score(value: Any, where: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool | int | float) and math.isfinite(value):
+        return float(value)
+    raise RowError(f"{where} is {value!r}, not a number")
+
+
+def _every_test(problem: Problem) -> Problem:
+    """The problem with all its tests run: the verdict is the same, and each test's outcome is known."""
+    if isinstance(problem.reward, CodeTests) and problem.reward.stop_on_failure:
+        return problem.model_copy(update={"reward": problem.reward.model_copy(update={"stop_on_failure": False})})
+    return problem
+
+

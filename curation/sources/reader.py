@@ -1,0 +1,151 @@
+"""Pools: files and Hub data sets -> rows in the wire format, each with its place. No bad row stops the reading.
+
+A row that has `reward` is in the wire format already. Any other file is mapped: by `--mapping`, else by the one mapping that ships
+and fits its first row; which one is said. A Hub id is `owner/name[:config][@split]`.
+"""
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...core.errors import InputError, RowError, UsageError
+from ...core.problem import Problem
+from ...core.rows import parse_row, read_rows
+from .mapping import Mapping, load_mapping, shipped_mappings
+
+__all__ = ["PoolRow", "read_benchmark", "read_pool"]
+
+_HUB_ID = re.compile(r"\A([\w.-]+/[\w.-]+)(?::([\w.-]+))?(?:@([\w.+\[\]:%-]+))?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRow:
+    """One row of a pool: a problem, or what is wrong with the row."""
+
+    file: str
+    line: int
+    problem: Problem | None
+    id: str
+    source: str
+    domain: str
+    extra: dict[str, Any]
+    options: bool = False
+    error: str = ""
+
+
+def read_pool(path: str, mapping: str | None = None, say: Callable[[str], None] = lambda _: None) -> Iterator[PoolRow]:
+    """The rows of a pool, in order.
+
+    Raises: InputError (cannot be opened or read on), UsageError (no such mapping; its first row fits none).
+    """
+    chosen: Mapping | None = load_mapping(mapping) if mapping else None
+    canonical: bool | None = False if chosen else None
+    for line, row in rows_of(path):
+        where = f"{path}, line {line}"
+        if isinstance(row, RowError):
+            yield PoolRow(path, line, None, "", "", "", {}, error=str(row))
+            continue
+        if canonical is None:
+            canonical, chosen = _recognise(path, row, where)
+            if chosen:
+                say(f"{path}: read with the mapping `{chosen.name}` ({chosen.about})")
+        yield _pool_row(path, line, row, None if canonical else chosen, where)
+
+
+def read_benchmark(path: str) -> Iterator[tuple[str, str]]:
+    """(item id, prompt) of a benchmark: rows with `prompt`, `problem` or `question`. Raises: InputError if a row has no such text."""
+    for line, row in rows_of(path):
+        if isinstance(row, RowError):
+            raise InputError(str(row))
+        prompt = next((row[key] for key in ("prompt", "problem", "question", "text") if isinstance(row.get(key), str)), None)
+        if prompt is None or not prompt.strip():
+            raise InputError(f"{path}, line {line}: no text in `prompt` (nor `problem`, `question`); a benchmark row is "
+                             '{"id": ..., "prompt": ...}')
+        yield str(row.get("id", row.get("task_id", line))), prompt
+
+
+def rows_of(path: str) -> Iterator[tuple[int, dict[str, Any] | RowError]]:
+    """Rows of a file, or of a Hub data set where there is no such file. Raises: InputError."""
+    if path == "-" or Path(path).exists():
+        yield from read_rows(path)
+        return
+    hub = _HUB_ID.match(path)
+    if not hub or path.endswith((".jsonl", ".gz", ".zst", ".parquet", ".json", ".csv")):
+        raise InputError(f"{path}: no such file, and no Hub id (owner/name[:config][@split])")
+    yield from _hub_rows(path, hub[1], hub[2], hub[3] or "train")
+
+
+def _hub_rows(path: str, name: str, config: str | None, split: str) -> Iterator[tuple[int, dict[str, Any] | RowError]]:
+    import datasets  # pyright: ignore[reportMissingTypeStubs]
+
+    try:
+        loaded = datasets.load_dataset(name, config, split=split)
+    except (OSError, ValueError, RuntimeError) as error:     # what datasets raises for an unknown name, split or network
+        said = str(error).partition("\n")[0] or repr(error)
+        raise InputError(f"{path}: neither a file nor a data set that loads: {said}") from error
+    for number, row in enumerate(loaded, 1):
+        yield number, dict(row)
+
+
+def _recognise(path: str, row: dict[str, Any], where: str) -> tuple[bool, Mapping | None]:
+    """Whether the file is in the wire format, else its mapping. Raises: UsageError that names the nearest one."""
+    if "reward" in row:
+        return True, None
+    mappings = shipped_mappings()
+    fitting = [m for m in mappings.values() if m.fits(row)]
+    if fitting:
+        most = max(len(m.requires) for m in fitting)
+        best = [m for m in fitting if len(m.requires) == most]
+        if len(best) == 1:
+            return False, best[0]
+        raise UsageError(f"{where}: fits several mappings ({', '.join(m.name for m in best)}); choose one with --mapping")
+    nearest = min(mappings.values(), key=lambda m: (len(m.missing(row)) / max(1, len(m.requires)), -len(m.requires), m.name))
+    lacks = ", ".join(f"`{key}`" for key in nearest.missing(row))
+    raise UsageError(f"{where}: no `reward`, and no mapping fits its columns ({', '.join(sorted(row)[:12])}); the nearest is "
+                   f"`{nearest.name}`" + (f", which needs {lacks}" if lacks else "") + "; write one and pass it with --mapping FILE.toml")
+
+
+def _pool_row(path: str, line: int, row: dict[str, Any], mapping: Mapping | None, where: str) -> PoolRow:
+    row_id, source, domain = (str(row.get(key) or "") for key in ("id", "source", "domain"))
+    try:
+        wire = mapping.apply(row, where) if mapping and "reward" not in row else _tolerant(row)
+        row_id, source, domain = (str(wire.get(key) or "") for key in ("id", "source", "domain"))
+        parsed = parse_row({key: value for key, value in wire.items() if key != "responses"}, where)
+    except RowError as error:
+        return PoolRow(path, line, None, row_id, source, domain, {}, error=str(error))
+    problem = parsed.problem
+    extra = {key: value for key, value in parsed.extra.items()
+             if key not in ("solutions", "source", "licence", "url", "revision", "domain", "curation") and value is not None}
+    extra |= _unpacked(extra.pop("metadata", None))
+    options = bool(extra.get("options") or extra.get("choices") or extra.get("multiple_choice"))
+    return PoolRow(path, line, problem, row_id or problem.content_hash, problem.source.source, domain or problem.reward.type,
+                   extra, options)
+
+
+def _tolerant(row: dict[str, Any]) -> dict[str, Any]:
+    """A gold that is null, and tests that are null, are reported as what they are, not as a bad row."""
+    reward = row.get("reward")
+    if isinstance(reward, dict):
+        if reward.get("type") == "math" and reward.get("answer", "") is None:
+            return row | {"reward": reward | {"answer": ""}}
+        if reward.get("type") == "code":
+            return row | {"reward": {key: value for key, value in reward.items() if value is not None or key not in ("tests", "test_code")}}
+    return row
+
+
+def _unpacked(metadata: Any) -> dict[str, Any]:
+    """`metadata` of an export: an object, in Parquet as JSON text."""
+    if isinstance(metadata, str):
+        try:
+            metadata = json.loads(metadata)
+        except ValueError:
+            return {"metadata": metadata}
+    if isinstance(metadata, dict):
+        return metadata
+    return {} if metadata is None else {"metadata": metadata}
+
+

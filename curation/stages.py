@@ -1,0 +1,325 @@
+"""The stages of a run. Each looks at the rows that no earlier stage decided, and decides some.
+
+    static      type, gold           words and golds of one row
+                contamination        against the benchmarks: looks at all rows, so that every overlap is on record
+                duplicates           among the rows still there
+    graded      gold_check           each gold against itself, through the math verifier
+                code                 golden programs through the judge
+                difficulty           rollouts
+"""
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from ..core.problem import Problem, Program, Response
+from ..core.verdict import BAD_REFERENCE, Verdict
+from ..verifiers.grader import Grader
+from .catalog import Catalog
+from .decontaminate import Benchmark, find_contamination
+from .dedup import Cluster, exact_clusters, near_clusters
+from .difficulty import Evidence, Tally, difficulty
+from .filters.gold import gold_filter
+from .filters.question_type import type_filter
+from .gradebook import GradeBook, Job
+from .hashing import hash_text
+from .ingest import load_problems
+from .items import Decision, Item
+from .recipe import Recipe
+
+__all__ = [
+    "GOLD",
+    "GOLDEN",
+    "alive",
+    "check_golden",
+    "check_golds",
+    "decide_difficulty",
+    "filter_contamination",
+    "filter_duplicates",
+    "filter_golds",
+    "filter_types",
+    "golden_passes",
+]
+
+GOLD: Final = "@gold"
+GOLDEN: Final = "@golden"
+"""The pool's own answers and programs, as models of the catalog."""
+_SHOWN: Final = 5
+_CHUNK: Final = 256
+
+Advance = Callable[[int], None]
+
+
+def alive(items: Iterable[Item], kind: str = "") -> list[Item]:
+    """The rows that no stage has decided, of one type of reward or of any."""
+    return [item for item in items if item.decision is None and item.type and (not kind or item.type == kind)]
+
+
+def filter_types(items: Sequence[Item], recipe: Recipe) -> None:
+    _apply(items, type_filter(recipe.type))
+
+
+def filter_golds(items: Sequence[Item], recipe: Recipe) -> None:
+    _apply(items, gold_filter(recipe.gold))
+
+
+def _apply(items: Sequence[Item], check: Callable[[Item], Decision | None]) -> None:
+    for item in alive(items):
+        item.decision = check(item)
+
+
+def filter_contamination(items: Sequence[Item], recipe: Recipe, benchmarks: Sequence[Benchmark]) -> dict[str, list[Any]]:
+    """Decides, and returns columns of the table `contamination` (without `run`)."""
+    rows = [item for item in items if item.type]
+    hits = find_contamination([item.prompt for item in rows], benchmarks, recipe.contamination)
+    table: dict[str, list[Any]] = {name: [] for name in ("row", "benchmark", "item_id", "rule", "span")}
+    for hit in hits:
+        item = rows[hit.prompt]
+        _put(table, item.row, hit.benchmark, hit.item_id, hit.rule, hit.span)
+        if item.decision is None:
+            reason = "contam.short_exact" if hit.rule == "short_exact" else "contam.ngram"
+            item.decision = Decision.reject("contamination", reason, benchmark=hit.benchmark, item=hit.item_id, rule=hit.rule,
+                                            span=hit.span)
+    return table
+
+
+def filter_duplicates(items: Sequence[Item], recipe: Recipe, catalog: Catalog, grader: Grader) -> dict[str, list[Any]]:
+    """Decides, and returns columns of the table `clusters` (without `run`). Exact duplicates first, near ones among what is left."""
+    table: dict[str, list[Any]] = {name: [] for name in ("cluster", "row", "best", "rule", "jaccard")}
+    rules = recipe.duplicates
+    if rules.exact:
+        rows = [item for item in alive(items) if item.prompt.strip()]
+        _decide_clusters(rows, exact_clusters([item.prompt for item in rows]), table, grader)
+    if rules.near:
+        rows = [item for item in alive(items) if item.prompt.strip()]
+        exempt = set(rules.exempt_sources)
+        specs = _test_keys(catalog, rows)
+        golds = [specs.get(item.pid) or json.dumps(item.golds) for item in rows]
+        clusters = near_clusters([item.prompt for item in rows], golds, rules.near, [item.source in exempt for item in rows])
+        _decide_clusters(rows, clusters, table, grader)
+    return table
+
+
+def _test_keys(catalog: Catalog, rows: Sequence[Item]) -> dict[int, str]:
+    """Of code: a hash of the tests, to tell the same problem from one that reads alike."""
+    pids = sorted({item.pid for item in rows if item.type == "code"})
+    if not pids:
+        return {}
+    with catalog.using("wanted", {"pid": pids}):
+        rows_of_code = catalog.rows("SELECT pid, md5(reward::VARCHAR) FROM problems SEMI JOIN wanted USING (pid)")
+    return dict(rows_of_code)
+
+
+def _decide_clusters(rows: Sequence[Item], clusters: Sequence[Cluster], table: dict[str, list[Any]], grader: Grader) -> None:
+    """The best member stays: the most tests, then one with a golden program, then the first. Golds that disagree: none stays."""
+    verdicts = _GoldComparison(grader, [[rows[n] for n in cluster.members] for cluster in clusters])
+    start = max(table["cluster"], default=-1) + 1
+    for number, cluster in enumerate(clusters, start):
+        members = [rows[n] for n in cluster.members]
+        best = min(members, key=_worth)
+        for item, similarity in zip(members, cluster.similarity, strict=True):
+            _put(table, number, item.row, item is best, cluster.rule, similarity)
+        sound = [item for item in members if item.type != "math" or not verdicts.broken(item)]
+        for item in members:
+            if item not in sound:
+                item.decision = Decision.reject("gold", "gold.unparseable", gold=item.golds[0], detail=verdicts.broken(item))
+        if conflict := verdicts.conflict([item for item in sound if item.type == "math"]):
+            for item in sound:
+                item.decision = Decision.reject("duplicates", "gold.conflict", golds=conflict, rows=[other.id for other in sound][:_SHOWN],
+                                                rule=cluster.rule)
+            continue
+        if not sound:
+            continue
+        best = min(sound, key=_worth)
+        for item, similarity in zip(members, cluster.similarity, strict=True):
+            if item is not best and item.decision is None:
+                item.decision = Decision.reject("duplicates", f"dup.{cluster.rule}", kept=best.id, file=best.file, line=best.line,
+                                                similarity=round(similarity, 4))
+
+
+def _worth(item: Item) -> tuple[int, bool, int]:
+    """The smallest is the best."""
+    return -item.tests, not item.solutions, item.row
+
+
+def _put(table: dict[str, list[Any]], *values: Any) -> None:
+    for name, value in zip(table, values, strict=True):
+        table[name].append(value)
+
+
+class _GoldComparison:
+    """Whether the golds within clusters are sound and equal, by the math verifier; asked only where their texts differ."""
+
+    def __init__(self, grader: Grader, clusters: Sequence[Sequence[Item]]) -> None:
+        asked: dict[tuple[str, str], tuple[Problem, Response]] = {}
+        for members in clusters:
+            golds = sorted({gold for item in members if item.type == "math" for gold in item.golds})
+            if len({item.golds for item in members if item.type == "math"}) > 1:
+                for a in golds:
+                    for b in golds:
+                        asked[a, b] = _gold_item(a, b)
+        self._pairs = dict(zip(asked, grader.grade_many(list(asked.values())), strict=True)) if asked else {}
+
+    def broken(self, item: Item) -> str:
+        """What is wrong with its golds, or ""; "" also where nothing was asked."""
+        for gold in item.golds:
+            grade = self._pairs.get((gold, gold))
+            if grade is not None and grade.verdict is not Verdict.AC and (grade.verdict is not Verdict.IE or grade.reason == BAD_REFERENCE):
+                return f"{grade.verdict.value} {grade.reason}: {grade.detail}"[:200]
+        return ""
+
+    def conflict(self, items: Sequence[Item]) -> list[str]:
+        """Golds that disagree, or []. Two rows agree if some gold of the one is some gold of the other, either way round."""
+        for item in items[1:]:
+            first = items[0]
+            if not any(a == b or self._equal(a, b) for a in first.golds for b in item.golds):
+                return [first.golds[0], item.golds[0]]
+        return []
+
+    def _equal(self, a: str, b: str) -> bool:
+        return any((grade := self._pairs.get(pair)) is not None and grade.verdict is Verdict.AC for pair in ((a, b), (b, a)))
+
+
+def _gold_item(reference: str, answer: str) -> tuple[Problem, Response]:
+    return Problem.model_validate({"reward": {"type": "math", "answer": reference}}), Response(f"\\boxed{{{answer}}}")
+
+
+def check_golds(items: Sequence[Item], book: GradeBook, catalog: Catalog, mid: int, vid: int, advance: Advance) -> None:
+    """Each gold against itself: one that its own verifier does not accept could never be rewarded."""
+    def jobs() -> Iterator[Job]:
+        for item in alive(items, "math"):
+            for n, gold in enumerate(item.golds):
+                problem, response = _gold_item(gold, gold)
+                yield Job(item.pid, mid, n, hash_text(gold), vid, response, partial(_same, problem))
+
+    book.grade(jobs(), advance)
+    found = _latest(catalog, mid, vid)
+    for item in alive(items, "math"):
+        for gold in item.golds:
+            verdict, reason, detail = found.get((item.pid, hash_text(gold)), ("IE", "ungraded", ""))
+            if verdict == "AC":
+                continue
+            if verdict == "IE" and reason != BAD_REFERENCE:
+                item.decision = Decision.undecided("gold_check", "undecided.ungraded", gold=gold, fault=reason, detail=detail)
+            else:
+                item.decision = Decision.reject("gold_check", "gold.unparseable", gold=gold, verdict=verdict, detail=detail or reason)
+                break
+
+
+def _same(problem: Problem) -> Problem:
+    return problem
+
+
+def check_golden(items: Sequence[Item], book: GradeBook, catalog: Catalog, recipe: Recipe, mid: int, vid: int, advance: Advance) -> None:
+    """Every golden program through the judge, `golden_runs` times."""
+    runs = recipe.code.golden_runs
+    rows = alive(items, "code")
+    book.grade(_golden_jobs(rows, catalog, runs, mid, vid), advance)
+    found = _latest(catalog, mid, vid)
+    for item in rows:
+        if not item.solutions:
+            if recipe.code.require_golden:
+                item.decision = Decision.undecided("code", "undecided.no_golden")
+            continue
+        outcomes = [[found.get((item.pid, _attempt(value, n)), ("IE", "ungraded", "")) for n in range(runs)] for value in item.solutions]
+        item.decision = _golden_decision(outcomes, recipe.code.golden)
+
+
+def golden_passes(items: Sequence[Item], catalog: Catalog, recipe: Recipe, mid: int, vid: int) -> set[int]:
+    """pids of which a golden program passed in every run."""
+    found = _latest(catalog, mid, vid)
+
+    def passes(pid: int, value: int) -> bool:
+        return all(found.get((pid, _attempt(value, n)), ("",))[0] == "AC" for n in range(recipe.code.golden_runs))
+
+    return {item.pid for item in items if any(passes(item.pid, value) for value in item.solutions)}
+
+
+def _golden_jobs(rows: Sequence[Item], catalog: Catalog, runs: int, mid: int, vid: int) -> Iterator[Job]:
+    for start in range(0, len(rows), _CHUNK):
+        chunk = [item for item in rows[start:start + _CHUNK] if item.solutions]
+        pids = sorted({item.pid for item in chunk})
+        if not pids:
+            continue
+        problems = load_problems(catalog, pids)
+        with catalog.using("wanted", {"pid": pids}):
+            programs = {(pid, value): Program(text, language) for pid, value, language, text in catalog.rows(
+                "SELECT pid, hash, language, program FROM solutions SEMI JOIN wanted USING (pid)")}
+        seen: set[tuple[int, int]] = set()
+        for item in chunk:
+            for place, value in enumerate(item.solutions):
+                if (item.pid, value) in seen:
+                    continue
+                seen.add((item.pid, value))
+                for n in range(runs):
+                    yield Job(item.pid, mid, place * runs + n, _attempt(value, n), vid, programs[item.pid, value],
+                              partial(problems.__getitem__, item.pid))
+
+
+def _attempt(value: int, n: int) -> int:
+    """The hash that the n-th run of a program is recorded under: runs are to be made, not copied."""
+    return (value + n) & 0xFFFFFFFFFFFFFFFF
+
+
+def _golden_decision(outcomes: Sequence[Sequence[tuple[str, str, str]]], needed: str) -> Decision | None:
+    """Of all programs and their runs. What is worst for the problem is named first: fails, flaky, unrunnable, then our faults."""
+    passing = [all(verdict == "AC" for verdict, _, _ in runs) for runs in outcomes]
+    if all(passing) or (needed == "any" and any(passing)):
+        return None
+    decisions: dict[str, Decision] = {}
+    for place, runs in enumerate(outcomes):
+        verdicts = [verdict for verdict, _, _ in runs]
+        verdict, reason, detail = next((run for run in runs if run[0] != "AC"), runs[0])
+        evidence = {"program": place, "verdicts": verdicts, "reason": reason, "detail": detail}
+        if verdict == "IE" and reason != BAD_REFERENCE:
+            decisions["undecided.ungraded"] = Decision.undecided("code", "undecided.ungraded", **evidence)
+        elif verdict in ("CE", "IE"):
+            decisions["code.golden_unrunnable"] = Decision.reject("code", "code.golden_unrunnable", **evidence)
+        elif "AC" in verdicts:
+            decisions["code.flaky"] = Decision.reject("code", "code.flaky", **evidence)
+        elif verdict != "AC":
+            decisions["code.golden_fails"] = Decision.reject("code", "code.golden_fails", **evidence)
+    return next((decisions[reason] for reason in ("code.golden_fails", "code.flaky", "code.golden_unrunnable", "undecided.ungraded")
+                 if reason in decisions), None)
+
+
+def _latest(catalog: Catalog, mid: int, vid: int) -> dict[tuple[int, int], tuple[str, str, str]]:
+    """(pid, hash) -> verdict, reason, detail; a fault of ours only where there is no verdict."""
+    rows = catalog.rows("SELECT pid, hash, verdict, reason, detail FROM grades WHERE mid = ? AND vid = ? "
+                        "ORDER BY verdict = 'IE' AND reason <> ? DESC, graded_at", [mid, vid, BAD_REFERENCE])
+    return {(pid, value): (verdict, reason, detail) for pid, value, verdict, reason, detail in rows}
+
+
+def decide_difficulty(items: Sequence[Item], recipe: Recipe, catalog: Catalog, roles: Mapping[str, Sequence[int]], vids: Sequence[int],
+                      golden: set[int]) -> None:
+    """Applies the difficulty rules, and notes what is known on the rows that stay."""
+    tallies = {role: _tallies(catalog, mids, vids, recipe.difficulty.scores) for role, mids in roles.items()}
+    nothing = Tally()
+    for item in alive(items):
+        policy, advanced = (tallies[role].get(item.pid, nothing) for role in ("policy", "advanced"))
+        item.decision = difficulty(recipe.difficulty, Evidence(item.type == "code", policy, advanced, item.pid in golden))
+
+
+def _tallies(catalog: Catalog, mids: Sequence[int], vids: Sequence[int], scores: str) -> dict[int, Tally]:
+    tallies: dict[int, Tally] = {}
+    if not mids:
+        return tallies
+    with catalog.using("role", {"mid": list(mids)}), catalog.using("current", {"vid": list(vids)}):
+        given: dict[int, int] = defaultdict(int)
+        if scores == "recorded":
+            rows = catalog.rows("SELECT pid, count(*), count(recorded), count(*) FILTER (recorded >= 1) FROM rollouts "
+                                "SEMI JOIN role USING (mid) GROUP BY pid")
+            return {pid: Tally(count, n, k) for pid, count, n, k in rows}
+        given.update(catalog.rows("SELECT pid, count(*) FROM rollouts SEMI JOIN role USING (mid) GROUP BY pid"))
+        counts = catalog.rows("SELECT pid, count(*) FILTER (verdict <> 'IE'), count(*) FILTER (verdict = 'AC') FROM grades "
+                              "SEMI JOIN role USING (mid) SEMI JOIN current USING (vid) GROUP BY pid")
+        solved = {pid for (pid,) in catalog.rows("SELECT pid FROM test_outcomes SEMI JOIN role USING (mid) SEMI JOIN current USING (vid) "
+                                                 "GROUP BY pid HAVING max(bit_count(passed)) > 0")}
+    for pid, n, k in counts:
+        tallies[pid] = Tally(given[pid], n, k, pid in solved)
+    for pid, count in given.items():
+        tallies.setdefault(pid, Tally(count))
+    return tallies
