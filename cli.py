@@ -237,7 +237,7 @@ def curate(
     benchmark: Annotated[list[str] | None, typer.Option("--benchmark", metavar="[NAME=]FILE", show_default=False,
                                                         help="Benchmark to decontaminate against; may be given several times.")] = None,
     recipe: Annotated[str, typer.Option(metavar="NAME|FILE.toml", help="The rules: `mimo`, or a file of one's own.")] = "mimo",
-    mapping: Annotated[str | None, typer.Option(metavar="NAME|FILE.toml", help="What the columns of the pools mean. Default: by their shape.",
+    mapping: Annotated[str | None, typer.Option(metavar="NAME|FILE.toml", help="What the columns mean. Default: by their shape.",
                                                 show_default=False)] = None,
     policy: Annotated[list[str] | None, typer.Option(metavar="MODEL", help="A model that is the policy; goes before the recipe's patterns.",
                                                      show_default=False)] = None,
@@ -296,7 +296,7 @@ def stats(catalog: CatalogFile) -> None:
 @app.command()
 def sql(
     catalog: CatalogFile,
-    query: Annotated[str, typer.Argument(metavar="SQL", help="One query. Views: v_decision, v_funnel, v_pass_rate, ... see docs/catalog.md.")],
+    query: Annotated[str, typer.Argument(metavar="SQL", help="One query. Views: v_decision, v_funnel, ...: see docs/catalog.md.")],
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list of objects.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV with a header.")] = False,
 ) -> None:

@@ -58,11 +58,11 @@ class Decision:
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def reject(cls, stage: str, reason: str, **evidence: Any) -> Decision:
+    def reject(cls, stage: str, reason: str, /, **evidence: Any) -> Decision:
         return cls(Status.REJECTED, stage, reason, evidence)
 
     @classmethod
-    def undecided(cls, stage: str, reason: str, **evidence: Any) -> Decision:
+    def undecided(cls, stage: str, reason: str, /, **evidence: Any) -> Decision:
         return cls(Status.UNDECIDED, stage, reason, evidence)
 
 
