@@ -9,7 +9,7 @@ from ..core.errors import SandboxUnavailable
 if TYPE_CHECKING:
     from docker import DockerClient
 
-__all__ = ["CONNECT_TIMEOUT_S", "connect", "said"]
+__all__ = ["CONNECT_TIMEOUT_S", "address", "connect", "said"]
 
 CONNECT_TIMEOUT_S = 60
 """Seconds that one request may take. A busy daemon needs a second or two to start a container; a minute means that it hangs."""
@@ -25,7 +25,7 @@ def connect(timeout_s: int = CONNECT_TIMEOUT_S) -> DockerClient:
         from docker.errors import DockerException
     except ImportError as error:
         raise SandboxUnavailable(f"the docker SDK is not installed ({error}); get it with: pip install 'docker>=7.1'") from error
-    _knock(docker.utils.kwargs_from_env().get("base_url", "unix:///var/run/docker.sock"))
+    _knock(address())
     try:
         client = docker.from_env(timeout=timeout_s)
         client.ping()
@@ -34,6 +34,13 @@ def connect(timeout_s: int = CONNECT_TIMEOUT_S) -> DockerClient:
     except OSError as error:    # requests' errors are OSErrors: a daemon that goes away between the two calls
         raise SandboxUnavailable(_why(str(error))) from error
     return client
+
+
+def address() -> str:
+    """The daemon's URL: DOCKER_HOST, else the local socket."""
+    from docker.utils import kwargs_from_env
+
+    return str(kwargs_from_env().get("base_url") or "unix:///var/run/docker.sock")
 
 
 def _knock(url: str) -> None:

@@ -12,16 +12,18 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..core.errors import FaultError, SandboxUnavailable
-from .daemon import connect
-from .execution import Compiled, Ended, Job, Outcome, RunLimits, TestRun
+from .daemon import address, connect
+from .execution import Compiled, CompileFailed, Ended, Job, Outcome, RunLimits, TestRun
 from .image import find_image
+from .languages import languages
+from .slots import PoolConfig, SandboxPool
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -35,7 +37,7 @@ PROBE_TIMEOUT_S = 30
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding. `area` is `docker`, `local` or `language`; `advice` is empty where `state` is `ok`."""
+    """One finding. `area` is `docker` or `local`; `advice` is empty where `state` is `ok`."""
 
     area: str
     name: str
@@ -75,12 +77,13 @@ def diagnose(*, image: str | None = None, runtime: str | None = None) -> Diagnos
     """
     checks: list[Check] = []
     levels: dict[str, str | None] = {}
+    area: Literal["docker", "local"]
     for area, parts in (("docker", _docker(image, runtime)), ("local", _local())):
         mine = list(parts)
         levels[area] = None
         if not any(check.state == "missing" for check in mine):
             trial, levels[area] = _trial(area, image, runtime)
-            mine.append(trial)
+            mine += trial
         checks += mine
     return Diagnosis(checks=tuple(checks), levels=levels)
 
@@ -103,7 +106,7 @@ def _docker(image: str | None, runtime: str | None) -> Iterator[Check]:
 
 def _daemon(client: DockerClient, runtime: str | None) -> Iterator[Check]:
     info = client.info()
-    yield Check("docker", "daemon", "ok", f"version {info.get('ServerVersion', '?')} at {client.api.base_url}")
+    yield Check("docker", "daemon", "ok", f"version {info.get('ServerVersion', '?')} at {address()}")
     found = f"v{info.get('CgroupVersion', '1')}, driver {info.get('CgroupDriver', '?')}"
     lacks = [name for key, name in (("MemoryLimit", "memory"), ("SwapLimit", "swap"), ("PidsLimit", "pids")) if not info.get(key, True)]
     if lacks:
@@ -146,7 +149,7 @@ def _local() -> Iterator[Check]:
                     "programs run in a user namespace without users of their own and without cgroups; run as root for the full level")
     found = _probe()
     names = ("mount", "pid", "net", "ipc", "uts") if root else ("user", "mount", "pid", "net", "ipc", "uts")
-    refused = [f"{name} ({found[name]})" for name in names if found.get(name) != "ok"]
+    refused = [f"{name} ({found.get(name, 'not tried')})" for name in names if found.get(name) != "ok"]
     if refused:
         yield Check("local", "namespaces", "missing", f"refused: {', '.join(refused)}",
                     "in a container: run it privileged, or use docker outside; on a host: sysctl kernel.unprivileged_userns_clone=1, "
@@ -225,37 +228,48 @@ def _lines(path: Path) -> list[str]:
 
 # ---- both: a slot that runs a program
 
-_TRIAL = Job(source=b"print(int(input()) * 2)\n", language="python", mode="stdin", tests=(TestRun(data=b"21\n"),),
-             limits=RunLimits(cpu_s=10, wall_s=20, memory_bytes=256 << 20, output_bytes=1 << 16, processes=16, file_bytes=1 << 20))
+_TRIAL = b"""import json, shutil
+print(json.dumps([name for name in json.loads(input()) if shutil.which(name) is None]))
+"""
+"""Says which of the binaries it is given are absent where it runs."""
+_LIMITS = RunLimits(cpu_s=10, wall_s=20, memory_bytes=256 << 20, output_bytes=1 << 16, processes=16, file_bytes=1 << 20)
+_TRIAL_TIMEOUT_S = 120
+_GET = {"docker": "assay sandbox build --languages all", "local": "apt install what the file in sandbox/languages/ names under `needs`"}
 
 
-def _trial(backend: str, image: str | None, runtime: str | None) -> tuple[Check, str | None]:
-    """A slot is started and runs a program. Returns the finding and, if it worked, the isolation in force."""
+def _trial(backend: Literal["docker", "local"], image: str | None, runtime: str | None) -> tuple[list[Check], str | None]:
+    """A slot is started and runs a program, which looks for the languages. Returns the findings and, if it worked, the isolation."""
     started = time.perf_counter()
     try:
-        level = asyncio.run(_run_trial(backend, image, runtime))
+        level, absent = asyncio.run(_run_trial(backend, image, runtime))
     except (FaultError, OSError, TimeoutError) as error:
-        return Check(backend, "slot", "missing", " ".join(str(error).split()) or type(error).__name__,
-                     "the parts above are there and a slot still does not start"), None
-    return Check(backend, "slot", "ok", f"started and ran a program in {time.perf_counter() - started:.2f} s"), level
+        return [Check(backend, "slot", "missing", " ".join(str(error).split()) or type(error).__name__,
+                      "the parts above are there and a slot still does not run a program")], None
+    took = time.perf_counter() - started
+    unique = {language.name: language for language in languages().values()}.values()
+    there = [language.name for language in unique if not absent & set(language.needs)]
+    lacks = [f"{language.name} ({', '.join(sorted(absent & set(language.needs)))})" for language in unique if language.name not in there]
+    found = ", ".join(there) + (f"; absent: {', '.join(lacks)}" if lacks else "")
+    return [Check(backend, "slot", "ok", f"started and ran a program in {took:.2f} s"),
+            Check(backend, "languages", "warn" if lacks else "ok", found, _GET[backend] if lacks else "")], level
 
 
-async def _run_trial(backend: Any, image: str | None, runtime: str | None) -> str:
-    from .slots import PoolConfig, SandboxPool
-
+async def _run_trial(backend: Literal["docker", "local"], image: str | None, runtime: str | None) -> tuple[str, set[str]]:
+    needs = sorted({name for language in languages().values() for name in language.needs})
+    job = Job(source=_TRIAL, language="python", mode="stdin", tests=(TestRun(data=json.dumps(needs).encode()),), limits=_LIMITS)
     pool = SandboxPool(PoolConfig(backend=backend, slots=1, image=image, runtime=runtime))
     try:
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(_TRIAL_TIMEOUT_S):
             await pool.start()
-            said = [item async for item in pool.execute(_TRIAL)]
-            _expect(said)
-            return pool.level
+            said = [item async for item in pool.execute(job)]
+            return pool.level, _absent(said)
     finally:
         await pool.close()
 
 
-def _expect(said: list[Any]) -> None:
+def _absent(said: Sequence[Compiled | CompileFailed | Outcome]) -> set[str]:
     match said:
-        case [Compiled(), Outcome(ended=Ended.EXITED, exit_code=0, stdout=b"42\n")]:
-            return
-    raise SandboxUnavailable(f"a slot ran a program and gave {said!r} instead of 42"[:300])
+        case [Compiled(), Outcome(ended=Ended.EXITED, exit_code=0, stdout=text)]:
+            with suppress(ValueError):
+                return set(json.loads(text))
+    raise SandboxUnavailable(f"a slot did not run a simple program: {said!r}"[:300])
