@@ -2,12 +2,14 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,19 +72,30 @@ def test_from_many_threads(grader: Grader) -> None:
     assert got == [["AC", "WA", "AC"]] * 8
 
 
-def in_child(pickled: bytes, out: Any) -> None:
-    out.put(verdicts(pickle.loads(pickled).grade_many([(ADD, RIGHT), (ONE, r"\boxed{1}"), (ADD, WRONG)])))
+SPAWN = """
+import multiprocessing, pickle, sys
+
+def work(pickled, out):
+    grader, items = pickle.loads(pickled)
+    out.put([grade.verdict.value for grade in grader.grade_many(items)])
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    out = context.Queue()
+    child = context.Process(target=work, args=(open(sys.argv[1], "rb").read(), out), daemon=sys.argv[2] == "True")
+    child.start()
+    print(*out.get(timeout=60))
+    child.join(30)
+    sys.exit(child.exitcode)
+"""
 
 
 @pytest.mark.parametrize("daemon", [False, True])
-def test_in_a_spawned_child(grader: Grader, daemon: bool) -> None:
-    context = multiprocessing.get_context("spawn")
-    out = context.Queue()
-    child = context.Process(target=in_child, args=(pickle.dumps(grader), out), daemon=daemon)
-    child.start()
-    assert out.get(timeout=60) == ["AC", "AC", "WA"]
-    child.join(30)
-    assert child.exitcode == 0
+def test_in_a_spawned_child(grader: Grader, tmp_path: Path, daemon: bool) -> None:
+    (tmp_path / "spawn.py").write_text(SPAWN)
+    (tmp_path / "work.pickle").write_bytes(pickle.dumps((grader, [(ADD, RIGHT), (ONE, r"\boxed{1}"), (ADD, WRONG)])))
+    done = subprocess.run([sys.executable, "spawn.py", "work.pickle", str(daemon)], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.stdout.split(), done.returncode) == (["AC", "AC", "WA"], 0), done.stderr
 
 
 def test_the_hosts_alarm_is_untouched(grader: Grader) -> None:
