@@ -52,6 +52,7 @@ ARTIFACT = 256 << 20
 FILE_DESCRIPTORS = 1024                 # that a program may hold
 POLL_S = 0.02                           # between two looks at the CPU time and memory of a run that nears a limit
 MEMORY_POLL_S = 0.03                    # without a cgroup: between two looks at its memory
+STARVED = 6                             # a run may take this many times its wall limit while it waits for a core (busy machines)
 STUCK_S = 5.0                           # killed processes are gone long before
 IDLE_SHARE = 0.1                        # of its CPU limit: a run that met the wall limit with less is tried once more
 
@@ -138,11 +139,9 @@ def play(want, fds):
     if what == "exec":
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-        file = want["argv"][0]
         if len(fds) > 3:
             os.set_inheritable(fds[3], False)
-            os.execve(fds[3], want["argv"], want["env"])
-        os.execve(file, want["argv"], want["env"])
+        os.execve(fds[3] if len(fds) > 3 else want["path"], want["argv"], want["env"])
     if what == "compile":
         return play_compile(fds[3], fds[4])
     sys.argv = list(want["argv"])
@@ -791,6 +790,18 @@ class Agent:
                 pass
         return total
 
+    def starved_s(self):
+        """Seconds that the run's most unlucky thread was ready to run and had no core: not the program's time."""
+        most = 0
+        for pid in self.others():
+            try:
+                for task in os.listdir("%s/%d/task" % (self.proc, pid)):
+                    with open("%s/%d/task/%s/schedstat" % (self.proc, pid, task), "rb") as file:
+                        most = max(most, int(file.read().split()[1]))
+            except (OSError, IndexError):
+                pass
+        return most / 1e9
+
     def tree_memory(self):
         """Bytes of private memory, and of what lies in the emptied folders, without a cgroup."""
         total = 0
@@ -856,8 +867,11 @@ class Agent:
                     return
             now = time.monotonic()
             if now >= wall_end:
-                run.over = "wall_limit"
-                return
+                later = min(start + limits["wall"] + self.starved_s(), start + STARVED * limits["wall"])
+                if later - now < POLL_S:
+                    run.over = "wall_limit"
+                    return
+                wall_end = later
             if blind and now >= memory_look:
                 memory = self.tree_memory()
                 run.peak = max(run.peak, memory)
@@ -1025,7 +1039,7 @@ class Agent:
         return False, "compile_error", message or "the compiler failed and said nothing", run, None
 
     def compile_native(self, head, language, limits, source, null, out, err):
-        missing = [name for name in language["needs"] if shutil.which(name, path=language["env"].get("PATH")) is None]
+        missing = [name for name in language["needs"] if found(name, language) is None]
         if missing:
             return False, "language_absent", "this sandbox has no %s" % ", ".join(missing), Run(), None
         work = self.config["work"]
@@ -1035,7 +1049,8 @@ class Agent:
             blob.seal()
             return True, "", "", Run(), blob
         place(work, language["source"], source, None, self.uid)
-        run = self.execute({"what": "exec", "argv": language["compile"], "env": language["env"], "fsize": ARTIFACT},
+        run = self.execute({"what": "exec", "argv": language["compile"], "path": found(language["compile"][0], language), "env": language["env"],
+                            "fsize": ARTIFACT},
                            [null, out, err], limits, [(out, MESSAGE * 64), (err, MESSAGE * 64)])
         blob = None
         if run.over == "cancelled":
@@ -1099,8 +1114,9 @@ class Agent:
                 want.update(what=mode, output=most, entry=job.get("entry"), nonce=nonce)
         else:
             want.update(what="exec", env=language["env"])
-            argv = [*language["run"], *head.get("argv", ())]
-            want["argv"] = argv
+            if language["run"]:
+                want["argv"] = [*language["run"], *head.get("argv", ())]
+                want["path"] = found(language["run"][0], language)
             if language["run_artifact"]:
                 place(self.config["work"], language["run_artifact"], self.code, 0o555, self.uid)
             else:
@@ -1168,6 +1184,11 @@ def is_zombie(proc, pid):
             return file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
     except OSError:
         return True
+
+
+def found(name, language):
+    """The path of a language's binary, or None."""
+    return shutil.which(name, path=language["env"].get("PATH"))
 
 
 def reopen(proc, fd):

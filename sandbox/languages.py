@@ -8,6 +8,7 @@
     artifact = "main"                   what the compiler makes
     run = ["./main"]                    how it is started
     run_artifact = "main"               the artifact's name in the work folder of a run; without it the artifact is exec'd as it is
+    precompiled = ["g++", ...]          makes a precompiled header, once an installation (sandbox/headers.py); run in its folder
     [env]                               added to the environment
     [compile_limits]                    cpu_s, wall_s, memory_mb, processes: where they differ from `CompileLimits`
     [selftest]                          program, input, output: proves the language (tests/sandbox)
@@ -56,6 +57,7 @@ class Language:
     artifact: str = ""
     run: tuple[str, ...] = ()
     run_artifact: str = ""
+    precompiled: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     compile_limits: CompileLimits = CompileLimits()
 
