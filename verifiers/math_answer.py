@@ -9,7 +9,9 @@ from typing import Any, Final
 from ..core.math_policy import MathPolicy
 from ..core.problem import MathAnswer, Response
 from ..core.verdict import BAD_REFERENCE, Grade, Verdict
+from .mathexpr.answers import compare_texts
 from .mathexpr.final_answer import Missing, final_answer, gold_answer
+from .mathexpr.values import Work
 from .workers import WorkerPool, WorkerReply
 
 __all__ = ["MathVerifier", "verify_math"]
@@ -43,22 +45,30 @@ class MathVerifier:
         self._pool.kill()
 
     def _decide(self, answer: MathAnswer, response: str, outside: list[float]) -> tuple[Verdict, str, str]:
-        golds = [text for gold in answer.golds if (text := gold_answer(gold).strip(" $\n"))]
+        golds = [text for gold in answer.golds if (text := gold_answer(gold).strip()).strip("$ ")]
         if not golds:
             return Verdict.IE, BAD_REFERENCE, "the gold answer is empty"
         found = final_answer(response)
         if isinstance(found, Missing):
             return Verdict.NA, found.reason, ""
-        text = found.text.strip(" $\n")
-        timed_out = False
+        work = Work(answer.policy.budget_s / 2)
+        reasons: list[str] = []
+        undecided: list[str] = []
         for gold in golds:
-            if gold.replace(" ", "") == text.replace(" ", ""):
+            outcome = compare_texts(gold, found.text, answer.policy, work)
+            if outcome.same:
                 return Verdict.AC, "equal", found.how
-            reply = self._outside([gold, text], answer.policy.budget_s, outside)
+            reasons.append(outcome.reason)
+            if outcome.open:
+                undecided.append(gold)
+        for gold in undecided:
+            reply = self._outside([gold.strip("$ "), found.text.strip("$ ")], answer.policy.budget_s, outside)
             if reply.status == "done" and reply.value:
-                return Verdict.AC, "equal", found.how
-            timed_out |= reply.status != "done"
-        return Verdict.WA, "budget" if timed_out else "different", f"answer {text[:100]!r}"
+                return Verdict.AC, "equal", f"{found.how}, by Math-Verify"
+            if reply.status != "done":
+                reasons.append("budget")
+        reason = next((slug for slug in ("budget", "too_large") if slug in reasons), "different")
+        return Verdict.WA, reason, f"answer {found.text[:100]!r} ({found.how})"
 
     def _outside(self, args: list[Any], budget_s: float, outside: list[float]) -> WorkerReply:
         asked = time.perf_counter()

@@ -1,0 +1,219 @@
+"""Two texts of answers -> are they the same answer? Tier 1 looks at the texts, tier 2 at their trees; tier 3 is the caller's.
+
+Tier 1 needs no parser: the same spelling; two plain numbers (integer, decimal, fraction, grouped by commas); choice letters, with or
+without their option's text; times of day.
+"""
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Final
+
+from ...core.math_policy import MathPolicy
+from .clean import cleaned, plain_form
+from .compare import Comparison, same
+from .parser import normal_words, parse
+from .tree import Node, Quant, Seq, Sym, Unsupported, Words
+from .values import OutOfBudget, Work
+from .words import words_equal
+
+__all__ = ["Outcome", "Parsed", "compare_texts", "parsed"]
+
+_QUICK: Final = re.compile(
+    r"([-+]?)(?:(\d{1,3}(?:,\d{3})+|\d{1,40})(\.\d{1,40})?|(\.\d{1,40})|\\[dt]?frac\{(-?\d{1,40})\}\{(\d{1,40})\}|(\d{1,40})/(\d{1,40}))")
+_DOLLARS: Final = re.compile(r"\s*(?:\$\$(.*)\$\$|\$([^$]*)\$|\\\((.*)\\\)|\\\[(.*)\\\])\s*\.?\s*", re.S)
+_LETTER: Final = re.compile(r"\(?\s*([A-Za-z])\s*\)?\s*[.:)]?")
+_OPTION: Final = re.compile(r"(?:\(\s*([A-Z])\s*\)|([A-Z])[.:)](?=\s|\\|\$|\{|$))\s*(.*)", re.S)
+_LETTERS: Final = re.compile(r"\(?[A-J]\)?(?:(?:\s*[,;&]\s*|\s+and\s+|\s*)\(?[A-J]\)?)*")
+_TEXT_COMMAND: Final = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox|textrm|rm|bf|textit|operatorname)(?![A-Za-z])\s*|[{}$~]|\\[,;:! ]|\\q?quad(?![A-Za-z])")
+_TIME: Final = re.compile(r"(\d{1,2}):(\d{2})\s*(?:([ap])\.?\s?m\.?)?", re.I)
+_DECIMAL_COMMA: Final = re.compile(r"-?\d{1,12},\d{1,12}")
+_DECIMAL: Final = re.compile(r"-?\d{1,12}\.\d{1,12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`same`: equal or not. `reason`: a slug. `open`: our parser gave up on one side, so that another may still find them equal."""
+
+    same: bool
+    reason: str
+    open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A text and what is known of it. `node` None: not parsed, `problem` says why."""
+
+    text: str
+    plain: str
+    quick: Fraction | None
+    node: Node | None = None
+    problem: str = ""
+
+
+def compare_texts(gold: str, answer: str, policy: MathPolicy, work: Work) -> Outcome:
+    """Never raises."""
+    a, b = _undollared(gold), _undollared(answer)
+    plain_a, plain_b = plain_form(a), plain_form(b)
+    quick_a, quick_b = _quick(plain_a), _quick(plain_b)
+    if quick_a is not None and quick_b is not None:
+        if quick_a == quick_b:
+            return Outcome(True, "equal")
+        if not (policy.rounding == "printed" or len(a) > 10 or len(b) > 10):
+            return Outcome(False, "different")
+    if not plain_a or not plain_b:
+        return Outcome(False, "different")
+    if plain_a == plain_b and not _indeterminate(plain_a):
+        return Outcome(True, "equal")
+    by_text = _by_text(a, b)
+    if by_text is not None:
+        return Outcome(by_text, "equal" if by_text else "different")
+    first, second = parsed(a), parsed(b)
+    if first.node is None or second.node is None:
+        if words_equal(normal_words(cleaned(a)), normal_words(cleaned(b))) and first.problem not in ("two_numbers",):
+            return Outcome(True, "equal")
+        return Outcome(False, "different", open=_may_be_mathematics(first) and _may_be_mathematics(second))
+    comparison = Comparison(work, policy)
+    try:
+        if same(first.node, second.node, comparison):
+            return Outcome(True, "equal")
+    except OutOfBudget:
+        return Outcome(False, "budget")
+    if _texts_agree(first, second):
+        return Outcome(True, "equal")
+    return Outcome(False, "too_large" if comparison.limits else "different")
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> Parsed:
+    plain = plain_form(text)
+    try:
+        return Parsed(text, plain, _quick(plain), parse(text))
+    except Unsupported as error:
+        return Parsed(text, plain, None, None, error.slug)
+    except RecursionError:
+        return Parsed(text, plain, None, None, "too_deep")
+
+
+def parsed(text: str) -> Parsed:
+    """The parsed text; texts of ordinary length are kept, so that a gold is parsed once."""
+    return _parsed(text) if len(text) <= 1000 else _parsed.__wrapped__(text)
+
+
+def _undollared(text: str) -> str:
+    """What is within the dollars of a text that is one formula; else the text."""
+    whole = _DOLLARS.fullmatch(text)
+    return next(part for part in whole.groups() if part is not None).strip() if whole else text.strip()
+
+
+def _quick(plain: str) -> Fraction | None:
+    if len(plain) > 90:
+        return None
+    match = _QUICK.fullmatch(plain)
+    if match is None:
+        return None
+    sign, whole, places, only_places, above, below, top, bottom = match.groups()
+    if whole is not None:
+        value = Fraction(whole.replace(",", "") + (places or ""))
+    elif only_places is not None:
+        value = Fraction("0" + only_places)
+    else:
+        denominator = int(below if below is not None else bottom)
+        if denominator == 0:
+            return None
+        value = Fraction(int(above if above is not None else top), denominator)
+    return -value if sign == "-" else value
+
+
+def _indeterminate(plain: str) -> bool:
+    return plain in ("\\infty-\\infty", "\\frac{0}{0}", "0/0", "\\ldots", "...", "?")
+
+
+def _may_be_mathematics(side: Parsed) -> bool:
+    """Whether a text that was not parsed is worth the last tier: a formula, not prose, and not beyond the limits."""
+    if side.problem in ("too_long", "too_deep", "too_large", "words", "empty", "two_numbers", "unknown_character", "unbalanced", "base"):
+        return False
+    return len(side.text) <= 600 and not re.search(r"[A-Za-z]{4,}\s+[A-Za-z]{3,}\s", re.sub(r"\\[A-Za-z]+", " ", side.text))
+
+
+# -- what can be said from the texts ---------------------------------------------------------------------------------------------------
+
+
+def _bare(text: str) -> str:
+    return _TEXT_COMMAND.sub(" ", text).strip().rstrip(".,").strip()
+
+
+def _by_text(a: str, b: str) -> bool | None:
+    """True or False where the texts alone decide, else None."""
+    bare_a, bare_b = _bare(a), _bare(b)
+    choice = _choices(bare_a, bare_b)
+    if choice is not None:
+        return choice
+    first, second = _TIME.fullmatch(bare_a), _TIME.fullmatch(bare_b)
+    if first and second and (_is_time(first) or _is_time(second)):
+        return _same_time(first, second)
+    for one, other in ((bare_a, bare_b), (bare_b, bare_a)):
+        if _DECIMAL_COMMA.fullmatch(one) and _DECIMAL.fullmatch(other):
+            if one.replace(",", ".") == other:      # 2,74 as it is written on the continent
+                return True
+    return None
+
+
+def _choices(a: str, b: str) -> bool | None:
+    letter_a, letter_b = _LETTER.fullmatch(a), _LETTER.fullmatch(b)
+    if letter_a and letter_b and letter_a[1].isupper() and letter_b[1].isupper():
+        return letter_a[1] == letter_b[1]
+    if len(a) == 1 == len(b) or not (a[:1] + b[:1]).strip():
+        return None
+    option_a, option_b = _option(a), _option(b)
+    if option_a and option_b:
+        return option_a[0] == option_b[0]
+    for letter, option in ((letter_a, option_b), (letter_b, option_a)):
+        if letter and option and letter[1].isupper():
+            return letter[1] == option[0]
+    if _LETTERS.fullmatch(a) and _LETTERS.fullmatch(b) and (len(a) > 1 or len(b) > 1):
+        several = [sorted(re.findall("[A-J]", text)) for text in (a, b)]
+        if several[0] == sorted(set(several[0])) and (len(several[0]) > 1 or len(several[1]) > 1) and ("," in a + b or "and" in a + b):
+            return several[0] == several[1]
+    return None
+
+
+def _option(text: str) -> tuple[str, str] | None:
+    """("B", its text) of "(B) 12" or "B. 12"; None if a second option follows."""
+    match = _OPTION.match(text)
+    if match is None:
+        return None
+    rest = match[3].strip()
+    if not rest or re.search(r"\(\s*[A-J]\s*\)", rest):
+        return None
+    return match[1] or match[2], rest
+
+
+def _is_time(match: re.Match[str]) -> bool:
+    return bool(match[3]) or match[2].startswith("0")
+
+
+def _same_time(a: re.Match[str], b: re.Match[str]) -> bool:
+    minutes = []
+    for match in (a, b):
+        hour = int(match[1])
+        if match[3]:
+            hour = hour % 12 + (12 if match[3].lower() == "p" else 0)
+        minutes.append(hour * 60 + int(match[2]))
+    if bool(a[3]) == bool(b[3]):
+        return minutes[0] == minutes[1]
+    bare = b if a[3] else a
+    return minutes[0] == minutes[1] or (int(bare[1]) <= 12 and (minutes[0] - minutes[1]) % 720 == 0)
+
+
+def _texts_agree(a: Parsed, b: Parsed) -> bool:
+    """Words in other letters' case, where one side was read as symbols and the other as text."""
+    def wordy(node: Node | None) -> bool:
+        return isinstance(node, Words) or isinstance(node, Seq) and all(wordy(item) for item in node.items)
+
+    if not (wordy(a.node) or wordy(b.node)) or isinstance(a.node, Quant | Sym) and isinstance(b.node, Quant | Sym):
+        return False
+    one, other = normal_words(cleaned(a.text)), normal_words(cleaned(b.text))
+    return bool(one) and words_equal(one, other)

@@ -1,0 +1,721 @@
+"""Whether two parsed answers are the same answer. Symmetric: same(a, b) == same(b, a). The rules, in order:
+
+names       `x = 3`, `f(x) = ..`, `x \\in S` against a bare value: the value. Two different names: different, unless as equations equal.
+chains      `a = b = c` is its last side; what stands behind an "approximately" is left out.
+equations   equal if one is a constant multiple of the other; against an expression: if that solves it for a variable it is linear in.
+sets        inequalities, intervals, unions and builders are one thing; ends and their brackets count.
+lists       complete. Bare lists and sets: any order (sets without repeats). Tuples, and a tuple against a bare list: in order.
+            `pm` stands for both values. Labelled lists are matched by label.
+matrices    entry by entry; a column or row against a tuple: its entries.
+units       converted where both sides have them; words that were counted must agree; a side without any says nothing.
+percent     n % is n/100, and equals a bare n too (the sign is a unit that may be left out). Nothing else is scaled by 100.
+numbers     exact. A decimal of at least FULL_PRECISION significant digits equals what it is the rounding of; with the policy's
+            `rounding`, one of any length does.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Final
+
+from ...core.math_policy import MathPolicy
+from .sets import as_set, same_set, substitute
+from .tree import Based, Call, Mat, Node, Num, Quant, Rel, Seq, SetOf, SetOp, Sym, Words, walk
+from .units import Unit, unit_of
+from .values import OutOfBudget, TooLarge, Undefined, Work, equal, exact, number, symbols
+from .words import words_equal, words_number
+
+__all__ = ["Comparison", "same"]
+
+FULL_PRECISION: Final = 10
+"""Significant digits from which a decimal is read as a float that was printed in full."""
+MAX_ITEMS: Final = 128
+MAX_PAIRS: Final = 4_000
+_PARAMETERS: Final = frozenset("knmljpqts")
+_UNIT_POLICY: Final = ("optional", "required", "ignored")
+_NONE: Final = Unit("", None)
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What a comparison may use, and what it found in the way: `limits` is set where something was too large to evaluate."""
+
+    work: Work
+    policy: MathPolicy
+    limits: bool = False
+    undefined: bool = False
+    pairs: int = field(default=0)
+
+    def equal(self, a: Node, b: Node) -> bool:
+        try:
+            return equal(a, b, self.work)
+        except TooLarge:
+            self.limits = True
+        except Undefined:
+            self.undefined = True
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    label: Node
+    value: Node
+    relation: Rel
+
+
+def same(a: Node, b: Node, c: Comparison) -> bool:
+    """Raises: OutOfBudget."""
+    try:
+        return _same(a, b, c, 0)
+    except RecursionError:
+        c.limits = True
+        return False
+    except ArithmeticError as error:
+        if isinstance(error, OutOfBudget):
+            raise
+        c.limits |= isinstance(error, TooLarge)
+        return False
+
+
+def _same(a: Node, b: Node, c: Comparison, depth: int) -> bool:
+    c.work.check()
+    if depth > 12:
+        return False
+    if a == b:
+        return not _has_no_value(a)
+    a, b = _tidied(a), _tidied(b)
+    if a == b:
+        return not _has_no_value(a)
+    named_a, named_b = _named(a), _named(b)
+    if named_a and named_b:
+        return _both_named(named_a, named_b, c, depth)
+    if named_a or named_b:
+        named, other = (named_a, b) if named_a else (named_b, a)
+        assert named is not None
+        return _one_named(named, other, c, depth)
+    a, b = _chain_value(a), _chain_value(b)
+    if isinstance(a, Rel) and isinstance(b, Rel) and a.ops == b.ops == ("=",):
+        return _same_equation(a, b, c)
+    if set_verdict := _as_sets(a, b, c):
+        return set_verdict == "equal"
+    for one, other in ((a, b), (b, a)):
+        if isinstance(one, Rel) and one.ops == ("=",) and not isinstance(other, Rel | Seq | Mat | Words):
+            return _solves(one, other, c)
+    return _same_values(a, b, c, depth)
+
+
+def _has_no_value(node: Node) -> bool:
+    """infinity - infinity, 0/0: equal to nothing, not even to themselves as numbers. (As texts they are compared before.)"""
+    return False
+
+
+# -- names and chains ------------------------------------------------------------------------------------------------------------------
+
+
+def _tidied(node: Node) -> Node:
+    """A set or list of one item is the item; `{x = 3}` is `x = 3`; conditions such as `k in Z` are dropped from lists."""
+    if isinstance(node, Seq) and node.brackets in ("", "cases"):
+        kept = tuple(item for item in node.items if not _is_declaration(item))
+        if len(kept) == 1:
+            return _tidied(kept[0])
+        if kept and kept != node.items:
+            return Seq(node.brackets, kept)
+    if isinstance(node, Seq) and node.brackets == "{}" and len(node.items) == 1 and not isinstance(node.items[0], Seq):
+        return node.items[0]
+    return node
+
+
+def _is_declaration(node: Node) -> bool:
+    if isinstance(node, Rel) and node.ops == ("in",) and isinstance(node.sides[1], Sym) and node.sides[1].name.startswith("bb"):
+        return isinstance(node.sides[0], Sym)
+    return isinstance(node, Words) and node.text.startswith(("for ", "where ", "with "))
+
+
+def _is_name(node: Node) -> bool:
+    match node:
+        case Sym(name=name):
+            return name not in ("pi", "e", "i", "oo", "empty", "...")
+        case Call(op="apply", args=(Sym() | Call(op="pow"), *_)):
+            return all(isinstance(arg, Sym | Num | Seq | Call) and not (isinstance(arg, Call) and arg.op not in ("pow", "abs", "apply"))
+                       for arg in node.args)
+        case Call(op="mul", args=args):
+            return all(isinstance(arg, Sym) for arg in args)
+        case Call(op="abs", args=(inner,)):
+            return _is_name(inner)
+        case Seq(brackets="()", items=items):
+            return all(isinstance(item, Sym) and _is_name(item) for item in items)
+        case Seq(brackets="", items=items):
+            return all(isinstance(item, Sym) and _is_name(item) for item in items)
+        case Words():
+            return True
+        case _:
+            return False
+
+
+def _named(node: Node) -> _Named | None:
+    if not isinstance(node, Rel) or not node.ops:
+        return None
+    rel = _without_approximations(node)
+    if not isinstance(rel, Rel):
+        return None
+    if rel.ops == ("in",):
+        return _Named(rel.sides[0], rel.sides[1], rel) if isinstance(rel.sides[0], Sym) else None
+    if any(op not in ("=", "to") for op in rel.ops):
+        return None
+    first, last = rel.sides[0], rel.sides[-1]
+    if _is_name(first) and not (len(rel.sides) == 2 and _is_name(last) and isinstance(last, Seq)):
+        return _Named(first, last, rel)
+    if isinstance(last, Sym) and _is_name(last) and len(rel.sides) == 2:
+        return _Named(last, first, rel)
+    return None
+
+
+def _without_approximations(rel: Rel) -> Node:
+    if "approx" not in rel.ops:
+        return rel
+    at = rel.ops.index("approx")
+    if at == 0 and _is_name(rel.sides[0]):
+        return Rel(("=",), (rel.sides[0], rel.sides[1]))
+    return rel.sides[0] if at == 0 else Rel(rel.ops[:at], rel.sides[:at + 1])
+
+
+def _chain_value(node: Node) -> Node:
+    if not isinstance(node, Rel):
+        return node
+    rel = _without_approximations(node)
+    if not isinstance(rel, Rel):
+        return rel
+    if any(op not in ("=", "to") for op in rel.ops):
+        return rel
+    if len(rel.sides) > 2 or not symbols(rel.sides[-1]) and not symbols(rel.sides[0]):
+        return rel.sides[-1]
+    return rel
+
+
+def _both_named(a: _Named, b: _Named, c: Comparison, depth: int) -> bool:
+    renamed = _renamed_arguments(a, b)
+    if renamed is not None:
+        value_a, value_b = renamed
+        if _same(value_a, value_b, c, depth + 1):
+            return True
+    if _label_key(a.label) == _label_key(b.label):
+        return _same(a.value, b.value, c, depth + 1) or _renamed_parameter(a, b, c)
+    if a.relation.ops == b.relation.ops == ("=",):
+        return _same_equation(a.relation, b.relation, c)
+    return False
+
+
+def _one_named(named: _Named, other: Node, c: Comparison, depth: int) -> bool:
+    value = named.value
+    other_value = _chain_value(other)
+    if isinstance(other_value, Rel) and other_value.ops == ("=",):
+        return named.relation.ops == ("=",) and _same_equation(named.relation, other_value, c)
+    if _same(value, other_value, c, depth + 1):
+        return True
+    if isinstance(named.label, Sym) and not isinstance(other_value, Rel | Seq | Mat | Words):
+        return _renamed_parameter(named, _Named(named.label, other_value, named.relation), c)
+    return False
+
+
+def _label_key(label: Node) -> object:
+    """f(x) and f(t) are one name, and so are y and f(x) (a function's graph)."""
+    if isinstance(label, Call) and label.op == "apply" and all(isinstance(arg, Sym) for arg in label.args):
+        return ("function", label.args[0])
+    if isinstance(label, Words):
+        return Sym(label.text)
+    return label
+
+
+def _renamed_arguments(a: _Named, b: _Named) -> tuple[Node, Node] | None:
+    """W(n) = .. and W(x) = ..: both values with the same argument. Also y = .. against f(x) = .., as they stand."""
+    def argument(label: Node) -> str | None:
+        if isinstance(label, Call) and label.op == "apply" and len(label.args) == 2 and isinstance(label.args[1], Sym):
+            return label.args[1].name
+        return None
+
+    first, second = argument(a.label), argument(b.label)
+    if first and second and _label_key(a.label) == _label_key(b.label):
+        if first == second:
+            return a.value, b.value
+        if first in symbols(b.value) or second in symbols(a.value):
+            return None
+        return a.value, substitute(b.value, {second: Sym(first)})
+    if (first and b.label == Sym("y")) or (second and a.label == Sym("y")):
+        return a.value, b.value
+    return None
+
+
+def _renamed_parameter(a: _Named, b: _Named, c: Comparison) -> bool:
+    """x = k pi and x = n pi: a family over the integers does not depend on the letter."""
+    if not isinstance(a.label, Sym) or a.label.name in ("y", "S", "A", "N"):
+        return False
+    first, second = symbols(a.value), symbols(b.value)
+    if len(first) != 1 or len(second) != 1 or first == second or not (first | second) <= _PARAMETERS:
+        return False
+    if isinstance(a.value, Sym) or isinstance(b.value, Sym):
+        return False
+    if not any(isinstance(one, Sym) and one.name == "pi" or isinstance(one, Call) and one.op == "deg" for one in walk(a.value)):
+        return False
+    (old,), (new,) = first, second
+    return c.equal(_plain(substitute(a.value, {old: Sym(new)})), _plain(b.value))
+
+
+# -- equations -------------------------------------------------------------------------------------------------------------------------
+
+
+def _difference(rel: Rel) -> Call:
+    return Call("add", (rel.sides[0], Call("neg", (rel.sides[-1],))))
+
+
+def _same_equation(a: Rel, b: Rel, c: Comparison) -> bool:
+    """Constant multiples of each other; both sides pairwise equal serves too."""
+    if any(isinstance(side, Seq | Mat | Words | SetOp | SetOf | Rel) for rel in (a, b) for side in rel.sides):
+        return len(a.sides) == len(b.sides) and all(_same(x, y, c, 6) for x, y in zip(a.sides, b.sides, strict=True))
+    left, right = _difference(a), _difference(b)
+    names = symbols(left) | symbols(right)
+    if symbols(left) != symbols(right) or not names:
+        return False
+    if c.equal(left, right) or c.equal(left, Call("neg", (right,))):
+        return not c.equal(left, Num(Fraction(0)))
+    for offset in (Fraction(17, 5), Fraction(2, 7)):
+        point: dict[str, Node] = {name: Num(offset + Fraction(3 * n + 1, 4 + n)) for n, name in enumerate(sorted(names))}
+        left_there, right_there = substitute(left, point), substitute(right, point)
+        zero = Num(Fraction(0))
+        if c.equal(left_there, zero) or c.equal(right_there, zero):
+            continue
+        return c.equal(Call("mul", (left, right_there)), Call("mul", (right, left_there)))
+    return False
+
+
+def _solves(equation: Rel, expression: Node, c: Comparison) -> bool:
+    """Whether the equation is linear in a variable that the expression lacks, with the expression as its solution."""
+    difference = _difference(equation)
+    missing = symbols(difference) - symbols(expression)
+    if len(missing) != 1 or not symbols(difference) >= symbols(expression) or isinstance(expression, Quant):
+        return False
+    (name,) = missing
+    if not symbols(expression) and len(symbols(difference)) > 1:
+        return False
+    at = [substitute(difference, {name: Num(Fraction(n))}) for n in (0, 1, 2)]
+    slope = Call("add", (at[1], Call("neg", (at[0],))))
+    if not c.equal(slope, Call("add", (at[2], Call("neg", (at[1],))))) or c.equal(slope, Num(Fraction(0))):
+        return False
+    return c.equal(substitute(difference, {name: expression}), Num(Fraction(0)))
+
+
+# -- sets ------------------------------------------------------------------------------------------------------------------------------
+
+
+def _is_set_like(node: Node) -> bool:
+    if isinstance(node, SetOp | SetOf):
+        return True
+    if isinstance(node, Rel):
+        return any(op in ("<", "<=", ">", ">=", "!=", "in") for op in node.ops)
+    if isinstance(node, Seq) and node.brackets == "":
+        return all(isinstance(item, Rel) and any(op in ("<", "<=", ">", ">=", "!=") for op in item.ops) for item in node.items)
+    return node == Sym("bbR") or isinstance(node, Seq) and node.brackets in ("(]", "[)")
+
+
+def _as_sets(a: Node, b: Node, c: Comparison) -> str | None:
+    """"equal" or "different" where both are sets of reals and at least one is not just a tuple or list; else None."""
+    if not (_is_set_like(a) or _is_set_like(b)):
+        return None
+    first, second = as_set(a, c.work), as_set(b, c.work)
+    if first is None or second is None:
+        if isinstance(a, Rel) and isinstance(b, Rel):
+            return "equal" if _same_inequality(a, b, c) else "different"
+        if isinstance(a, SetOp) and isinstance(b, SetOp) and a.op == b.op and len(a.args) == len(b.args):
+            return "equal" if all(_same(x, y, c, 6) for x, y in zip(a.args, b.args, strict=True)) else "different"
+        if isinstance(a, SetOf) and isinstance(b, SetOf):
+            return "equal" if _same_builder(a, b, c) else "different"
+        return None
+    return "equal" if same_set(first, second, c.work) else "different"
+
+
+def _same_builder(a: SetOf, b: SetOf, c: Comparison) -> bool:
+    return (len(a.conditions) == len(b.conditions) and _same(a.what, b.what, c, 6)
+            and all(_same(x, y, c, 6) for x, y in zip(a.conditions, b.conditions, strict=True)))
+
+
+def _same_inequality(a: Rel, b: Rel, c: Comparison) -> bool:
+    """Inequalities that are no intervals: the same sides, in either direction."""
+    if len(a.ops) != len(b.ops):
+        return False
+    turned = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+    for ops, sides in ((b.ops, b.sides), (tuple(turned.get(op, op) for op in reversed(b.ops)), tuple(reversed(b.sides)))):
+        if ops == a.ops and all(_same(x, y, c, 6) for x, y in zip(a.sides, sides, strict=True)):
+            return True
+    return False
+
+
+# -- lists, tuples, matrices -----------------------------------------------------------------------------------------------------------
+
+
+def _same_values(a: Node, b: Node, c: Comparison, depth: int) -> bool:
+    a, b = _folded(a), _folded(b)
+    if isinstance(a, Mat) or isinstance(b, Mat):
+        return _same_matrix(a, b, c, depth)
+    lists = (_as_list(a), _as_list(b))
+    if lists[0] is not None or lists[1] is not None:
+        if lists[0] is None or lists[1] is None:
+            return False
+        return _same_lists(a, b, lists[0], lists[1], c, depth)
+    if isinstance(a, Words) or isinstance(b, Words):
+        return _same_words(a, b, c)
+    if isinstance(a, Based) or isinstance(b, Based):
+        return _same_based(a, b)
+    if isinstance(a, Call) and isinstance(b, Call) and a.op == b.op == "ratio" and len(a.args) == len(b.args) > 2:
+        return all(c.equal(Call("mul", (a.args[0], y)), Call("mul", (b.args[0], x))) for x, y in zip(a.args[1:], b.args[1:], strict=True))
+    if a == Sym("empty") or b == Sym("empty"):
+        return a == b
+    return _same_quantity(a, b, c)
+
+
+def _as_list(node: Node) -> list[Node] | None:
+    """The items of a list or tuple, with `pm` taken apart where that makes a list; None for a single value."""
+    if isinstance(node, Seq):
+        if node.brackets in ("", "{}", "cases"):
+            found: list[Node] = []
+            for item in node.items:
+                parts = _both_signs(item)
+                found.extend(parts)
+            return found[:MAX_ITEMS + 1]
+        return list(node.items)
+    parts = _both_signs(node)
+    return parts if len(parts) > 1 else None
+
+
+def _both_signs(node: Node) -> list[Node]:
+    """Both values of an expression with `pm` (and `mp`, the other way round)."""
+    if isinstance(node, Rel) and node.ops == ("=",) and _has_sign(node.sides[-1]):
+        return [Rel(node.ops, (*node.sides[:-1], one)) for one in _both_signs(node.sides[-1])]
+    if isinstance(node, Seq) and node.brackets == "()" and _has_sign(node):
+        signed = [_both_signs(item) for item in node.items]
+        if sum(len(item) > 1 for item in signed) == 1:
+            return [Seq("()", tuple(item[n % len(item)] for item in signed)) for n in (0, 1)]
+        return [node]
+    if isinstance(node, Seq | Mat | Rel | SetOf | SetOp) or not _has_sign(node):
+        return [node]
+    return [_signed(node, True), _signed(node, False)]
+
+
+def _has_sign(node: Node) -> bool:
+    return any(isinstance(one, Call) and one.op in ("pm", "mp") for one in walk(node))
+
+
+def _signed(node: Node, plus: bool) -> Node:
+    if isinstance(node, Quant):
+        return Quant(_signed(node.value, plus), node.unit)
+    if not isinstance(node, Call):
+        return node
+    args = tuple(_signed(arg, plus) for arg in node.args)
+    if node.op in ("pm", "mp"):
+        return Call("add", (args[0], args[1] if plus == (node.op == "pm") else Call("neg", (args[1],))))
+    return Call(node.op, args)
+
+
+def _same_lists(a: Node, b: Node, first: list[Node], second: list[Node], c: Comparison, depth: int) -> bool:
+    brackets = [node.brackets if isinstance(node, Seq) else "" for node in (a, b)]
+    bare = [one in ("", "cases") for one in brackets]
+    sets = [one == "{}" for one in brackets]
+    if len(first) > MAX_ITEMS or len(second) > MAX_ITEMS:
+        c.limits = True
+        return False
+    if not any(bare) and not all(sets):
+        if any(sets) or (len(first) == 2 and brackets[0] != brackets[1]):
+            return False
+        return _in_order(first, second, c, depth)
+    if any(sets):
+        if not all(sets) and not any(bare):
+            return False
+        return _without_order(_distinct(first, c, depth), _distinct(second, c, depth), c, depth)
+    labels = _labels(first), _labels(second)
+    if labels[0] and labels[1] and len(set(labels[0])) == len(first) and set(labels[0]) == set(labels[1]):
+        by_label = dict(zip(labels[1], second, strict=True))
+        return len(first) == len(second) and all(_same(item, by_label[label], c, depth + 1)
+                                                 for label, item in zip(labels[0], first, strict=True))
+    for label in labels:
+        if label and len(set(label)) == len(label) > 1:
+            return _in_order(first, second, c, depth)       # different labels: a=2, b=3 against 2, 3
+    if all(bare):
+        if c.policy.order == "strict":
+            return _in_order(first, second, c, depth)
+        return _without_order(_unlabelled(first), _unlabelled(second), c, depth)
+    other = brackets[1] if bare[0] else brackets[0]
+    if other == "[]" and len(first) == 2 or other in ("(]", "[)"):
+        return False            # an interval is no list of its ends
+    if len(first) == 1 or len(second) == 1:
+        return False
+    return _in_order(first, second, c, depth)
+
+
+def _labels(items: Sequence[Node]) -> list[object] | None:
+    found = [named for item in items if (named := _named(item))]
+    return [_label_key(named.label) for named in found] if len(found) == len(items) else None
+
+
+def _unlabelled(items: list[Node]) -> list[Node]:
+    """`x = 1, 2` and `x = 1, x = 2` are 1, 2."""
+    named = [_named(item) for item in items]
+    if named and named[0] and len({_label_key(one.label) for one in named if one}) == 1:
+        return [one.value if one else item for one, item in zip(named, items, strict=True)]
+    return items
+
+
+def _in_order(first: list[Node], second: list[Node], c: Comparison, depth: int) -> bool:
+    return len(first) == len(second) and all(_same(x, y, c, depth + 1) for x, y in zip(first, second, strict=True))
+
+
+def _distinct(items: list[Node], c: Comparison, depth: int) -> list[Node]:
+    kept: list[Node] = []
+    seen: set[object] = set()
+    for item in items:
+        key = _key(item)
+        if key is not None:
+            if key not in seen:
+                seen.add(key)
+                kept.append(item)
+        elif not any(_counted_same(item, other, c, depth) for other in kept):
+            kept.append(item)
+    return kept
+
+
+def _key(node: Node) -> Fraction | None:
+    if not isinstance(node, Num | Call):
+        return None
+    try:
+        return exact(node)
+    except ArithmeticError:
+        return None
+
+
+def _without_order(first: list[Node], second: list[Node], c: Comparison, depth: int) -> bool:
+    if len(first) != len(second):
+        return False
+    left = list(second)
+    for item in first:
+        key = _key(item)
+        match = next((n for n, other in enumerate(left) if key is not None and key == _key(other)), None) if key is not None else None
+        if match is None:
+            match = next((n for n, other in enumerate(left) if _counted_same(item, other, c, depth)), None)
+        if match is None:
+            return False
+        left.pop(match)
+    return True
+
+
+def _counted_same(a: Node, b: Node, c: Comparison, depth: int) -> bool:
+    c.pairs += 1
+    if c.pairs > MAX_PAIRS:
+        c.limits = True
+        return False
+    return _same(a, b, c, depth + 1)
+
+
+def _same_matrix(a: Node, b: Node, c: Comparison, depth: int) -> bool:
+    if isinstance(a, Mat) and isinstance(b, Mat):
+        return (a.kind == b.kind and len(a.rows) == len(b.rows) and len(a.rows[0]) == len(b.rows[0])
+                and all(_same(x, y, c, depth + 1) for row, other in zip(a.rows, b.rows, strict=True)
+                        for x, y in zip(row, other, strict=True)))
+    matrix, other = (a, b) if isinstance(a, Mat) else (b, a)
+    assert isinstance(matrix, Mat)
+    if not isinstance(other, Seq) or matrix.kind or other.brackets not in ("()", "[]", ""):
+        return False
+    if len(matrix.rows) > 1 and len(matrix.rows[0]) > 1:
+        if not all(isinstance(item, Seq) for item in other.items) or len(other.items) != len(matrix.rows):
+            return False
+        return all(isinstance(item, Seq) and _in_order(list(row), list(item.items), c, depth)
+                   for row, item in zip(matrix.rows, other.items, strict=True))
+    entries = [entry for row in matrix.rows for entry in row]
+    return _in_order(entries, list(other.items), c, depth)
+
+
+def _folded(node: Node) -> Node:
+    """Sums and multiples of matrices carried out."""
+    if isinstance(node, Quant) and isinstance(node.value, Mat | Seq):
+        return node.value
+    if not isinstance(node, Call) or node.op not in ("add", "mul", "neg", "div", "apply") or not any(isinstance(one, Mat) for one in walk(node)):
+        return node
+    args = [_folded(arg) for arg in node.args]
+    if node.op == "neg" and isinstance(args[0], Mat):
+        return _mapped(args[0], lambda entry: Call("neg", (entry,)))
+    if node.op == "add" and all(isinstance(arg, Mat) for arg in args):
+        matrices = [arg for arg in args if isinstance(arg, Mat)]
+        if len({(len(one.rows), len(one.rows[0])) for one in matrices}) != 1:
+            return node
+        return Mat(tuple(tuple(Call("add", entries) for entries in zip(*rows, strict=True))
+                         for rows in zip(*(one.rows for one in matrices), strict=True)))
+    if node.op in ("mul", "apply") and len(args) == 2:
+        for scalar, matrix in (args, args[::-1]):
+            if isinstance(matrix, Mat) and not isinstance(scalar, Mat | Seq):
+                return _mapped(matrix, lambda entry, scalar=scalar: Call("mul", (scalar, entry)))    # type: ignore[misc]
+    if node.op == "div" and isinstance(args[0], Mat) and not isinstance(args[1], Mat | Seq):
+        return _mapped(args[0], lambda entry: Call("div", (entry, args[1])))
+    return node
+
+
+def _mapped(matrix: Mat, function) -> Mat:  # type: ignore[no-untyped-def]
+    return Mat(tuple(tuple(function(entry) for entry in row) for row in matrix.rows), matrix.kind)
+
+
+# -- single values ---------------------------------------------------------------------------------------------------------------------
+
+
+def _same_words(a: Node, b: Node, c: Comparison) -> bool:
+    if isinstance(a, Words) and isinstance(b, Words):
+        return words_equal(a.text, b.text)
+    words, other = (a, b) if isinstance(a, Words) else (b, a)
+    assert isinstance(words, Words)
+    if other == Sym("empty"):
+        return words_equal(words.text, "no solution")
+    value = words_number(words.text)
+    return value is not None and c.equal(Num(Fraction(value)), _plain(other)) if not isinstance(other, Seq | Rel) else False
+
+
+def _same_based(a: Node, b: Node) -> bool:
+    """Both with a base: as numbers. One without: the same digits."""
+    if isinstance(a, Based) and isinstance(b, Based):
+        return _based_value(a) is not None and _based_value(a) == _based_value(b)
+    based, other = (a, b) if isinstance(a, Based) else (b, a)
+    assert isinstance(based, Based)
+    value = _key(other)
+    return value is not None and value.denominator == 1 and str(value.numerator) == based.digits
+
+
+def _based_value(node: Based) -> int | None:
+    try:
+        return int(node.digits, node.base)
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Quantity:
+    value: Node
+    unit: Unit
+    percent: bool = False
+
+
+def _quantity(node: Node) -> _Quantity:
+    match node:
+        case Quant(value=value, unit=unit):
+            inner = _quantity(value)
+            found = unit_of(unit)
+            if unit.lower() in ("percent", "per cent", "percentage"):
+                return _Quantity(inner.value, _NONE, True)
+            if inner.unit != _NONE and found.is_empty:
+                return inner
+            if inner.unit.dimension and found.dimension and inner.unit != found:
+                return _Quantity(inner.value, unit_of(_text_of(value) + " " + unit), inner.percent)
+            return _Quantity(inner.value, found, inner.percent)
+        case Call(op="percent", args=(value,)):
+            return _Quantity(value, _NONE, True)
+        case Call(op="deg", args=(value,)):
+            return _Quantity(value, unit_of("degree"))
+        case Call(op="neg", args=(value,)):
+            inner = _quantity(value)
+            if inner.unit != _NONE or inner.percent:
+                return _Quantity(Call("neg", (inner.value,)), inner.unit, inner.percent)
+            return _Quantity(node, _NONE)
+        case Call(op="mul", args=(*factors, Call(op="deg", args=(value,)))):
+            return _Quantity(Call("mul", (*factors, value)), unit_of("degree"))
+        case _:
+            return _Quantity(node, _NONE)
+
+
+def _text_of(node: Node) -> str:
+    return node.unit if isinstance(node, Quant) else ""
+
+
+def _plain(node: Node) -> Node:
+    return _quantity(node).value
+
+
+def _same_quantity(a: Node, b: Node, c: Comparison) -> bool:
+    one, other = _quantity(a), _quantity(b)
+    if any(isinstance(node, Quant | Words | Based) for q in (one, other) for node in walk(q.value)):
+        return a == b
+    x, y = one.value, other.value
+    if one.percent != other.percent:
+        if c.policy.percent == "strict":
+            return _same_number(Call("percent", (x,)) if one.percent else x, Call("percent", (y,)) if other.percent else y, c)
+        percent, bare = (x, y) if one.percent else (y, x)
+        return _same_number(percent, bare, c) or _same_number(Call("percent", (percent,)), bare, c)
+    if c.policy.units == "ignored":
+        return _same_number(x, y, c)
+    u, v = one.unit, other.unit
+    if u.dimension is not None and v.dimension is not None:
+        if u.dimension != v.dimension:
+            return _degrees_and_radians(one, other, c)
+        if u.factor != v.factor:
+            x, y = Call("mul", (x, Num(u.factor))), Call("mul", (y, Num(v.factor)))
+        return _same_number(x, y, c)
+    if not u.is_empty and not v.is_empty and (u.words != v.words or u.dimension != v.dimension):
+        return False
+    if c.policy.units == "required" and u.is_empty != v.is_empty:
+        return False
+    if _same_number(x, y, c):
+        return True
+    return u.is_empty != v.is_empty and _degrees_and_radians(one, other, c)
+
+
+def _degrees_and_radians(a: _Quantity, b: _Quantity, c: Comparison) -> bool:
+    """60 degrees against pi/3, with or without "radians"."""
+    degree = unit_of("degree").dimension
+    radian = unit_of("radian").dimension
+    for one, other in ((a, b), (b, a)):
+        has_pi = any(isinstance(node, Sym) and node.name == "pi" for node in walk(other.value))
+        if one.unit.dimension == degree and (other.unit.dimension == radian or (other.unit.is_empty and has_pi)):
+            return c.equal(Call("deg", (one.value,)), other.value)
+    return False
+
+
+def _same_number(a: Node, b: Node, c: Comparison) -> bool:
+    if c.equal(a, b):
+        return True
+    if symbols(a) or symbols(b):
+        return False
+    return _rounds_to(a, b, c) or _rounds_to(b, a, c)
+
+
+def _rounds_to(decimal: Node, value: Node, c: Comparison) -> bool:
+    """Whether a printed decimal is the value, rounded (or cut) at its last digit: at full precision, or by policy."""
+    found = _decimal(decimal)
+    if found is None or _decimal(value) is not None:
+        return False
+    number_of, unit, significant = found
+    if c.policy.rounding == "off" and significant < FULL_PRECISION:
+        return False
+    if c.policy.rounding == "printed" and significant < 2:
+        return False
+    try:
+        known = exact(value)
+    except ArithmeticError:
+        return False
+    if known is not None:
+        return known.denominator != 1 and abs(known - number_of) < unit
+    real = number(value, c.work)
+    if real is None or getattr(real, "imag", 0) != 0:
+        return False
+    return bool(abs(real * number_of.denominator - number_of.numerator) * unit.denominator < unit.numerator * number_of.denominator)
+
+
+def _decimal(node: Node) -> tuple[Fraction, Fraction, int] | None:
+    """(value, size of the last digit, significant digits) of a printed decimal, possibly times a power of ten."""
+    match node:
+        case Num(value=value, digits=int(digits)):
+            unit = Fraction(1, 10 ** digits)
+            return value, unit, len(str(abs(value / unit).numerator).lstrip("0"))
+        case Call(op="neg", args=(inner,)):
+            found = _decimal(inner)
+            return (-found[0], found[1], found[2]) if found else None
+        case Call(op="mul", args=(mantissa, Call(op="pow", args=(Num(value=base), exponent)))) if base == 10:
+            found = _decimal(mantissa)
+            power = _key(exponent)
+            if found is None or power is None or power.denominator != 1 or abs(power) > 400:
+                return None
+            scale = Fraction(10) ** int(power)
+            return found[0] * scale, found[1] * scale, found[2]
+        case _:
+            return None
