@@ -22,6 +22,7 @@ import weakref
 from collections.abc import AsyncIterator, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core.errors import FaultError, SandboxUnavailable
@@ -29,6 +30,7 @@ from ..core.problem import CodeTests, MathAnswer, Problem, Program, Response
 from ..core.verdict import Grade, Verdict
 from .code_tests import CodeVerifier, Detail
 from .extract import extract_program
+from .repeats import Repeats
 from .reward import REWARD_NAMES, RewardName
 
 if TYPE_CHECKING:
@@ -205,6 +207,7 @@ class _Engine:
         self._starting = asyncio.Lock()
         # One more than there are slots: the next job is ready when a slot frees, and inputs of few problems are held in memory.
         self._turns = asyncio.Semaphore(self._slots + 1)
+        self._repeats = Repeats()
         self._closed = False
         atexit.register(_kill, weakref.ref(self))
 
@@ -265,6 +268,9 @@ class _Engine:
         program = extract_program(response.text) if isinstance(response, Response) else response
         if program is None:
             return Grade(Verdict.NA, 0.0, "no_program", "no complete fenced code block in the response")
+        return await self._repeats.once(reward, program, partial(self._grade_program, reward, program))
+
+    async def _grade_program(self, reward: CodeTests, program: Program) -> Grade:
         async with self._turns:
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
