@@ -774,6 +774,15 @@ class Agent:
         text = self.read_fd("memory_peak")
         return int(text) if text is not None else 0
 
+    def usage(self):
+        text = self.read_fd("memory_usage") if "memory_peak" in self.fds else None
+        return int(text) if text is not None else 0
+
+    def forget_files(self):
+        """Give back the page cache that a compiler filled."""
+        if "memory_empty" in self.fds:
+            quiet(os.write, self.fds["memory_empty"], b"0" if self.fds["version"] == 1 else b"1G")
+
     def others(self):
         """Pids in the slot, without the agent and the fork server."""
         return [int(name) for name in os.listdir(self.proc) if name.isdigit() and int(name) not in (os.getpid(), self.server)]
@@ -820,6 +829,7 @@ class Agent:
         """Start it, wait, kill what is left. `watched` are its outputs: (descriptor, most bytes)."""
         run = Run()
         self.set_limits(limits["memory"], limits["processes"])
+        before = self.usage()            # page cache of files that others read: not this run's
         want["cpu"] = int(limits["cpu"]) + 2
         want["uid"], want["proc"], want["work"] = self.uid, self.config["proc"], self.config["work"]
         want["nproc"] = 0 if "pids_limit" in self.fds else limits["processes"] + 1
@@ -838,7 +848,8 @@ class Agent:
             os.close(pidfd)
         run.wall_s = time.monotonic() - start
         run.cpu_s = usage.ru_utime + usage.ru_stime + self.end_all()
-        run.peak = max(run.peak, self.peak())
+        if "memory_peak" in self.fds:
+            run.peak = max(0, self.peak() - before)
         if grouped is not None and "cpu_usage" in self.fds:
             run.cpu_s = max(run.cpu_s, self.group_cpu_s() - grouped - (self.server_cpu_s() - spent))
         run.oom = self.oom_kills() > ooms
@@ -1064,6 +1075,7 @@ class Agent:
             except OSError as error:
                 message = "the compiler made no %s: %s" % (language["artifact"], error)
         self.clean()
+        self.forget_files()
         if blob is not None:
             return True, "", message, run, blob
         return self.refused(run, message)

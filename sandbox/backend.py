@@ -19,12 +19,12 @@ from __future__ import annotations
 import base64
 from typing import Any, Final, Protocol
 
+from .languages import WORK, Language
 from .protocol import Reader
 from .seccomp import MACHINES, build_filter
 
 __all__ = ["WORK", "Backend", "Link", "agent_config"]
 
-WORK: Final = "/w"
 CLEAN: Final = (WORK, "/tmp", "/dev/shm", "/var/tmp")
 
 
@@ -64,6 +64,9 @@ class Backend(Protocol):
 
     async def prepare(self) -> None:
         """Raises: SandboxUnavailable with what is missing and how to get it."""
+
+    async def make_ready(self, language: Language, /) -> None:
+        """Before a job of `language`: what is made once an installation, such as precompiled headers. May do nothing."""
 
     async def open(self, slot: int, /) -> Link:
         """Start slot number `slot` (0 is the first). Raises: SandboxUnavailable, SlotDied."""

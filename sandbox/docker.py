@@ -29,6 +29,7 @@ from ..core.errors import SandboxUnavailable
 from .backend import WORK, agent_config
 from .daemon import connect, said
 from .image import find_image
+from .languages import Language
 from .protocol import BOOT, boot_bytes
 
 if TYPE_CHECKING:
@@ -133,6 +134,9 @@ class DockerBackend:
             "log_config": {"type": "none", "config": {}},    # else the daemon writes every frame to a file
             "runtime": self._runtime,
         }
+
+    async def make_ready(self, language: Language, /) -> None:
+        """Nothing: the image has what it has."""
 
     async def open(self, slot: int, /) -> DockerLink:
         client = self._client

@@ -22,9 +22,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from .backend import WORK
+__all__ = ["WORK", "CompileLimits", "Language", "SelfTest", "languages"]
 
-__all__ = ["CompileLimits", "Language", "SelfTest", "languages"]
+WORK: Final = "/w"
+"""The work folder of programs, in every slot."""
 
 _FOLDER: Final = Path(__file__).parent / "languages"
 _BASE_ENV: Final = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": WORK, "TMPDIR": "/tmp"}

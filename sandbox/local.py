@@ -22,6 +22,8 @@ from typing import IO, Any, Final
 from ..core.errors import SandboxUnavailable
 from .backend import WORK, Link, agent_config
 from .cgroups import CgroupHome, SlotGroup, find_home, remove_stale
+from .headers import SLOT_FOLDER, header_folder, make_headers
+from .languages import Language
 from .protocol import BOOT, boot_bytes
 
 __all__ = ["LocalBackend", "default_python"]
@@ -58,6 +60,8 @@ class LocalBackend:
         self._root = os.geteuid() == 0
         self._home: CgroupHome | None = None
         self._prefixes: tuple[str, ...] = ()
+        self._headers: Path | None = None
+        self._ready: set[str] = set()
         self._links: set[_LocalLink] = set()
         self.level = "not started"
 
@@ -67,6 +71,7 @@ class LocalBackend:
                                      "use the docker backend")
         self._prefixes = _prefixes(self._python)
         self._home = find_home() if self._root else None
+        self._headers = header_folder()
         if self._root and self._home is None:
             self.level = "namespaces, own user and seccomp; no cgroup to be had: memory and CPU are polled (weaker)"
         elif self._root:
@@ -75,6 +80,11 @@ class LocalBackend:
             self.level = f"namespaces, own user, seccomp, cgroup v{self._home.version} ({', '.join(self._home.controllers)})"
         else:
             self.level = ("user namespace without root and seccomp; programs share one user, memory and CPU are polled (weaker than root's)")
+
+    async def make_ready(self, language: Language) -> None:
+        if language.precompiled and language.name not in self._ready and self._headers is not None:
+            await asyncio.to_thread(make_headers, self._headers, language)
+        self._ready.add(language.name)
 
     async def open(self, slot: int) -> Link:
         ours, theirs = socket.socketpair()
@@ -101,10 +111,11 @@ class LocalBackend:
     def _init_config(self, slot: int, files: _Files) -> dict[str, Any]:
         uid = _FIRST_UID + slot if self._root else 0
         links = [(path, os.readlink(path)) for path in _SYSTEM if os.path.islink(path)]
-        binds = [path for path in (*_SYSTEM, *_SETTINGS, *map(str, Path("/etc").glob("java-*")), *self._prefixes)
+        headers = [] if self._headers is None else [(str(self._headers), SLOT_FOLDER)]
+        binds = [(path, path) for path in (*_SYSTEM, *_SETTINGS, *map(str, Path("/etc").glob("java-*")), *self._prefixes)
                  if os.path.exists(path) and not os.path.islink(path)]
         return {
-            "parent": os.getpid(), "user": not self._root, "fds": files.for_init, "places": _PLACES, "links": links, "binds": binds,
+            "parent": os.getpid(), "user": not self._root, "fds": files.for_init, "places": _PLACES, "links": links, "binds": binds + headers,
             "files": [("/etc/passwd", f"root:x:0:0:root:/:/bin/false\nrunner:x:{uid}:{uid}:runner:{WORK}:/bin/sh\n"),
                       ("/etc/group", f"root:x:0:\nrunner:x:{uid}:\n"), ("/etc/hosts", "127.0.0.1 localhost\n"),
                       ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n")],

@@ -91,8 +91,8 @@ def make_root(config):
     os.umask(0o022)
     for path, target in config["links"]:
         os.symlink(target, root + path)
-    for path in config["binds"]:
-        bind(path, root + path)
+    for path, target in config["binds"]:
+        bind(path, root + target)
     for path, text in config["files"]:
         os.makedirs(os.path.dirname(root + path), exist_ok=True)
         write(root + path, text)

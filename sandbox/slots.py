@@ -47,7 +47,7 @@ class PoolConfig:
 class SandboxPool:
     """Slots of one backend, owned by the event loop that called `start`. Installs no signal handlers."""
 
-    def __init__(self, config: PoolConfig = PoolConfig()) -> None:  # noqa: B008  (a frozen value)
+    def __init__(self, config: PoolConfig = PoolConfig()) -> None:
         self._size = config.slots if config.slots is not None else len(os.sched_getaffinity(0))
         if self._size < 1:
             raise UsageError(f"slots is {config.slots}, it must be at least 1")
@@ -101,6 +101,8 @@ class SandboxPool:
             yield CompileFailed("unknown_language", f"{job.mode} mode runs Python programs, not {language.name}")
             return
         await self.start()
+        assert self._backend is not None
+        await self._backend.make_ready(language)
         async with self._turn:
             session = self._idle.popleft() if self._idle else await self._open()
             try:
