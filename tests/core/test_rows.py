@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from assay.core.errors import InputError, RowError
 from assay.core.problem import CodeTests, MathAnswer, Program, Response
 from assay.core.rows import parse_row, read_rows

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from assay import CodeTests, Grade, Grader, MathAnswer, Problem, Program, Response, TestCase, Verdict
 from assay.core.errors import SlotDied
 from assay.verifiers import grader as module

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 from assay import CodeTests, Grade, Program, Verdict
 from assay.verifiers.repeats import Repeats
 
