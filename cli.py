@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Annotated, Any, NoReturn
 
 import typer
+
 from assay.core.errors import AssayError, CatalogError, SandboxUnavailable, UsageError
 
 __all__ = ["app", "main"]

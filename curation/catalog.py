@@ -149,7 +149,7 @@ class Catalog:
 
         try:
             yield
-        except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.FatalException) as error:
+        except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.FatalException, duckdb.TransactionException) as error:
             raise InputError(f"{self.path}: cannot be written or read: {_one_line(error)}; what was committed before is safe: free "
                              "space or mend the path, then go on with --resume") from error
 

@@ -7,17 +7,18 @@ a batch of grades, and `resume` grades only what is missing. The same inputs giv
 """
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..core.errors import CatalogError, InputError, UsageError
+from ..core.errors import AssayError, CatalogError, InputError, UsageError
 from ..verifiers.grader import Grader
 from . import stages
 from .catalog import Catalog
@@ -64,24 +65,45 @@ class Summary:
         return self.reasons["undecided.ungraded"]
 
 
-def open_for_run(path: str, *, resume: bool, overwrite: bool) -> Catalog:
-    """The catalog to write. Raises: UsageError if it exists and neither is said; CatalogError, InputError."""
+@contextlib.contextmanager
+def open_for_run(path: str, *, resume: bool, overwrite: bool) -> Iterator[Catalog]:
+    """The catalog to write. One that was made here and got no row is taken away again when the run fails.
+
+    Raises: UsageError if it exists and neither `resume` nor `overwrite` is said; CatalogError, InputError.
+    """
     place = Path(path)
     if resume and overwrite:
         raise UsageError("--resume goes on with a catalog, --overwrite begins a new one: not both")
     if place.exists() and not resume:
         if not overwrite:
             raise UsageError(f"{path} exists: --resume goes on with it (nothing is graded twice), --overwrite begins anew")
-        if place.stat().st_size:
-            Catalog.open(place, read_only=True).close()     # only a catalog is overwritten, and only one that nobody uses
-        place.unlink()
-        Path(f"{path}.wal").unlink(missing_ok=True)
-    if not place.parent.exists():
+        Catalog.open(place, read_only=True).close()     # only a catalog is overwritten, and only one that nobody uses
+        _remove(place)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{place.parent}: cannot be made: {error.strerror}") from error
+    is_new = not place.exists()
+    with Catalog.open(place) as catalog:
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{place.parent}: cannot be made: {error.strerror}") from error
-    return Catalog.open(place)
+            yield catalog
+        except AssayError:
+            if is_new and _is_empty(catalog):
+                catalog.close()
+                _remove(place)
+            raise
+
+
+def _is_empty(catalog: Catalog) -> bool:
+    try:
+        return not catalog.rows("SELECT 1 FROM pool_rows LIMIT 1")
+    except InputError:      # after a full disk nobody can say: it stays
+        return False
+
+
+def _remove(place: Path) -> None:
+    place.unlink(missing_ok=True)
+    Path(f"{place}.wal").unlink(missing_ok=True)
 
 
 def curate(catalog: Catalog, inputs: Inputs, recipe: Recipe, grader: Grader, say: Callable[[str], None] = lambda _: None,
