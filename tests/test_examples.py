@@ -146,3 +146,13 @@ def test_kept_problems_spread_over_difficulties(catalog: Path) -> None:
     assert min(rates) == 0
     assert max(rates) <= 15 / 16
     assert len(set(rates)) >= 10
+
+
+@pytest.mark.slow
+def test_readme_shows_what_stats_prints(catalog: Path) -> None:
+    done = assay("stats", str(catalog))
+    assert done.returncode == 0, done.stderr
+    printed = {line.rstrip() for line in done.stdout.splitlines()}
+    shown = re.findall(r"^```text\n(in .*?)^```$", (EXAMPLES.parent / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    assert len(shown) == 1
+    assert [line for line in shown[0].splitlines() if line not in printed] == []
