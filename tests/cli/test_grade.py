@@ -55,7 +55,8 @@ def test_the_wire_format(tmp_path: Path) -> None:
 
 
 def test_bad_rows_are_reported_and_stop_nothing(tmp_path: Path) -> None:
-    source = write(tmp_path / "in.jsonl", ["{nonsense", math_row("a", r"\boxed{42}"), {"id": "b"}, {"id": "c", "reward": {"type": "poem"}, "responses": []},
+    source = write(tmp_path / "in.jsonl", ["{nonsense", math_row("a", r"\boxed{42}"), {"id": "b"},
+                                           {"id": "c", "reward": {"type": "poem"}, "responses": []},
                                            math_row("d", r"\boxed{42}")])
     done = run("grade", source, "-o", tmp_path / "out.jsonl")
     assert done.returncode == 3
@@ -104,8 +105,6 @@ def test_wrong_calls_get_one_clear_line(tmp_path: Path, args: list[str], code: i
 
 def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     source = write(tmp_path / "in.jsonl", [math_row("a", r"\boxed{42}")])
-    done = run("grade", source, "-o", "/dev/full.jsonl") if os.path.exists("/dev/full.jsonl") else None
-    assert done is None
     with open("/dev/full", "wb") as full:
         piped = subprocess.run([*ASSAY, "grade", str(source)], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert piped.returncode == 1
