@@ -30,6 +30,8 @@ WORK: Final = "/w"
 _FOLDER: Final = Path(__file__).parent / "languages"
 _BASE_ENV: Final = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": WORK, "TMPDIR": "/tmp"}
 MIB: Final = 1 << 20
+_LEAST_COMPILE: Final = 512 * MIB
+"""g++ with bits/stdc++.h and -O2 needs about 250 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,11 @@ class Language:
         return {"kind": self.kind, "source": self.source, "needs": self.needs, "compile": self.compile, "artifact": self.artifact,
                 "run": self.run, "run_artifact": self.run_artifact, "env": _BASE_ENV | dict(self.env)}
 
-    def compile_limits_for_agent(self) -> dict[str, Any]:
+    def compile_limits_for_agent(self, memory_bytes: int) -> dict[str, Any]:
+        """The compiler's limits for a program that may use `memory_bytes`: twice that memory, within `_LEAST_COMPILE` and its own limit."""
         limits = self.compile_limits
-        return {"cpu": limits.cpu_s, "wall": limits.wall_s, "memory": limits.memory_mb * MIB, "processes": limits.processes}
+        memory = min(max(2 * memory_bytes, _LEAST_COMPILE), limits.memory_mb * MIB)
+        return {"cpu": limits.cpu_s, "wall": limits.wall_s, "memory": memory, "processes": limits.processes}
 
 
 @cache

@@ -143,7 +143,7 @@ class Session:
         key = _name(language.name.encode() + b"\0" + job.source)
         head: dict[str, Any] = {
             "job": self._job, "language": language.for_agent(), "mode": job.mode, "entry": job.entry_point, "stop": job.stop_on_failure,
-            "limits": _limits(job.limits), "compile_limits": language.compile_limits_for_agent(), "keep": key}
+            "limits": _limits(job.limits), "compile_limits": language.compile_limits_for_agent(job.limits.memory_bytes), "keep": key}
         self._pinned = (key,)
         artifact = None
         if key not in self._store:
