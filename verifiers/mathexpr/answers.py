@@ -29,6 +29,7 @@ _OPTION: Final = re.compile(r"(?:\(\s*([A-Z])\s*\)|([A-Z])[.:)](?=\s|\\|\$|\{|$)
 _LETTERS: Final = re.compile(r"\(?[A-J]\)?(?:(?:\s*[,;&]\s*|\s+and\s+|\s*)\(?[A-J]\)?)*")
 _TEXT_COMMAND: Final = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox|textrm|rm|bf|textit|operatorname)(?![A-Za-z])\s*|[{}$~]|\\[,;:! ]|\\q?quad(?![A-Za-z])")
 _TIME: Final = re.compile(r"(\d{1,2}):(\d{2})\s*(?:([ap])\.?\s?m\.?)?", re.I)
+_GROUPED: Final = re.compile(r"-?\d{1,3}(?:,\d{3})+")
 _DECIMAL_COMMA: Final = re.compile(r"-?\d{1,12},\d{1,12}")
 _DECIMAL: Final = re.compile(r"-?\d{1,12}\.\d{1,12}")
 
@@ -72,12 +73,12 @@ def compare_texts(gold: str, answer: str, policy: MathPolicy, work: Work) -> Out
         return Outcome(by_text, "equal" if by_text else "different")
     first, second = parsed(a), parsed(b)
     if first.node is None or second.node is None:
-        if words_equal(normal_words(cleaned(a)), normal_words(cleaned(b))) and first.problem not in ("two_numbers",):
+        if words_equal(normal_words(cleaned(a)), normal_words(cleaned(b))):
             return Outcome(True, "equal")
         return Outcome(False, "different", open=_may_be_mathematics(first) and _may_be_mathematics(second))
     comparison = Comparison(work, policy)
     try:
-        if same(first.node, second.node, comparison):
+        if same(first.node, second.node, comparison) or _same_as_lists(first, second, comparison):
             return Outcome(True, "equal")
     except OutOfBudget:
         return Outcome(False, "budget")
@@ -136,6 +137,15 @@ def _may_be_mathematics(side: Parsed) -> bool:
     if side.problem in ("too_long", "too_deep", "too_large", "words", "empty", "two_numbers", "unknown_character", "unbalanced", "base"):
         return False
     return len(side.text) <= 600 and not re.search(r"[A-Za-z]{4,}\s+[A-Za-z]{3,}\s", re.sub(r"\\[A-Za-z]+", " ", side.text))
+
+
+def _same_as_lists(a: Parsed, b: Parsed, comparison: Comparison) -> bool:
+    """70,110 is a number of thousands, except against a list."""
+    for one, other in ((a, b), (b, a)):
+        if isinstance(other.node, Seq) and _GROUPED.fullmatch(one.plain):
+            assert other.node is not None
+            return same(parse(one.text, commas_separate=True), other.node, comparison)
+    return False
 
 
 # -- what can be said from the texts ---------------------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ _DROPPED: Final = re.compile(
     r"|\\(?:hspace|vspace|phantom|hphantom|vphantom|label|tag|color)\*?\{[^{}]*\}")
 _DOLLAR_AMOUNT: Final = re.compile(r"\\?\$(?=\s*[\d.])")
 _PLAIN_DROP: Final = re.compile(r"\\(?:left|right)(?![A-Za-z])|[$~]|\\(?:[,;:! ]|q?quad(?![A-Za-z]))")
-_SPACE: Final = re.compile(r"(?<![0-9])\s+|\s+(?![0-9])")
+_SPACE: Final = re.compile(r"(?<![0-9,])\s+|(?<=,)\s+(?![0-9]{3})|\s+(?![0-9])")
 
 
 def cleaned(text: str) -> str:

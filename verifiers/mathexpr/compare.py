@@ -14,10 +14,11 @@ numbers     exact. A decimal of at least FULL_PRECISION significant digits equal
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 from ...core.math_policy import MathPolicy
 from .sets import as_set, same_set, substitute
@@ -30,6 +31,10 @@ __all__ = ["Comparison", "same"]
 
 FULL_PRECISION: Final = 10
 """Significant digits from which a decimal is read as a float that was printed in full."""
+FLOAT_DIGITS: Final = 15
+"""A binary float prints 15 to 17 significant digits."""
+FLOAT_NOISE: Final = Fraction(1, 2**49)
+"""Relative error of a float after a few operations."""
 MAX_ITEMS: Final = 128
 MAX_PAIRS: Final = 4_000
 _PARAMETERS: Final = frozenset("knmljpqts")
@@ -83,10 +88,10 @@ def _same(a: Node, b: Node, c: Comparison, depth: int) -> bool:
     if depth > 12:
         return False
     if a == b:
-        return not _has_no_value(a)
+        return True
     a, b = _tidied(a), _tidied(b)
     if a == b:
-        return not _has_no_value(a)
+        return True
     named_a, named_b = _named(a), _named(b)
     if named_a and named_b:
         return _both_named(named_a, named_b, c, depth)
@@ -103,11 +108,6 @@ def _same(a: Node, b: Node, c: Comparison, depth: int) -> bool:
         if isinstance(one, Rel) and one.ops == ("=",) and not isinstance(other, Rel | Seq | Mat | Words):
             return _solves(one, other, c)
     return _same_values(a, b, c, depth)
-
-
-def _has_no_value(node: Node) -> bool:
-    """infinity - infinity, 0/0: equal to nothing, not even to themselves as numbers. (As texts they are compared before.)"""
-    return False
 
 
 # -- names and chains ------------------------------------------------------------------------------------------------------------------
@@ -199,6 +199,8 @@ def _both_named(a: _Named, b: _Named, c: Comparison, depth: int) -> bool:
         value_a, value_b = renamed
         if _same(value_a, value_b, c, depth + 1):
             return True
+        if a.label != b.label:
+            return False
     if _label_key(a.label) == _label_key(b.label):
         return _same(a.value, b.value, c, depth + 1) or _renamed_parameter(a, b, c)
     if a.relation.ops == b.relation.ops == ("=",):
@@ -239,7 +241,7 @@ def _renamed_arguments(a: _Named, b: _Named) -> tuple[Node, Node] | None:
         if first == second:
             return a.value, b.value
         if first in symbols(b.value) or second in symbols(a.value):
-            return None
+            return Words("one name"), Words("two variables")
         return a.value, substitute(b.value, {second: Sym(first)})
     if (first and b.label == Sym("y")) or (second and a.label == Sym("y")):
         return a.value, b.value
@@ -549,13 +551,14 @@ def _folded(node: Node) -> Node:
     if node.op in ("mul", "apply") and len(args) == 2:
         for scalar, matrix in (args, args[::-1]):
             if isinstance(matrix, Mat) and not isinstance(scalar, Mat | Seq):
-                return _mapped(matrix, lambda entry, scalar=scalar: Call("mul", (scalar, entry)))    # type: ignore[misc]
+                factor = scalar
+                return _mapped(matrix, lambda entry: Call("mul", (factor, entry)))
     if node.op == "div" and isinstance(args[0], Mat) and not isinstance(args[1], Mat | Seq):
         return _mapped(args[0], lambda entry: Call("div", (entry, args[1])))
     return node
 
 
-def _mapped(matrix: Mat, function) -> Mat:  # type: ignore[no-untyped-def]
+def _mapped(matrix: Mat, function: Callable[[Node], Node]) -> Mat:
     return Mat(tuple(tuple(function(entry) for entry in row) for row in matrix.rows), matrix.kind)
 
 
@@ -680,25 +683,49 @@ def _same_number(a: Node, b: Node, c: Comparison) -> bool:
 
 
 def _rounds_to(decimal: Node, value: Node, c: Comparison) -> bool:
-    """Whether a printed decimal is the value, rounded (or cut) at its last digit: at full precision, or by policy."""
-    found = _decimal(decimal)
-    if found is None or _decimal(value) is not None:
+    """Whether a printed decimal is the value, rounded or cut at its last digit: at full precision, or by policy.
+
+    From FLOAT_DIGITS digits on it is a binary float, and so is a fraction of two such integers: then also the last bits are noise.
+    """
+    printed = _decimal(decimal) or _float_fraction(decimal)
+    if printed is None:
         return False
-    number_of, unit, significant = found
-    if c.policy.rounding == "off" and significant < FULL_PRECISION:
+    shown, unit, significant = printed
+    as_float = FLOAT_DIGITS <= significant <= FLOAT_DIGITS + 3
+    other = _decimal(value) or _float_fraction(value)
+    if other is not None and (not as_float or other[2] >= FLOAT_DIGITS):
         return False
-    if c.policy.rounding == "printed" and significant < 2:
+    if significant < (FULL_PRECISION if c.policy.rounding == "off" else 2):
         return False
     try:
-        known = exact(value)
+        known: Any = exact(value)
     except ArithmeticError:
         return False
-    if known is not None:
-        return known.denominator != 1 and abs(known - number_of) < unit
-    real = number(value, c.work)
-    if real is None or getattr(real, "imag", 0) != 0:
-        return False
-    return bool(abs(real * number_of.denominator - number_of.numerator) * unit.denominator < unit.numerator * number_of.denominator)
+    if known is None:
+        real = number(value, c.work)
+        if real is None or getattr(real, "imag", 0) != 0 or abs(real) > 1e300:
+            return False
+        known = Fraction(int(real * 10**60), 10**60) if abs(real) < 10**40 else None
+        if known is None:
+            return False
+    elif known.denominator == 1 and not as_float:
+        return False            # 0.9999999999 is not 1
+    if as_float and abs(known - shown) <= abs(known) * FLOAT_NOISE:
+        return True
+    steps, digits = abs(known) / unit, abs(shown) / unit
+    return (known < 0) == (shown < 0) and unit > 0 and digits in (math.floor(steps), math.floor(steps + Fraction(1, 2)))
+
+
+def _float_fraction(node: Node) -> tuple[Fraction, Fraction, int] | None:
+    """A fraction of two long integers, as a float is turned into one: 183803159792058355/562949953421312."""
+    if isinstance(node, Call) and node.op == "neg":
+        found = _float_fraction(node.args[0])
+        return (-found[0], found[1], found[2]) if found else None
+    if isinstance(node, Call) and node.op == "div" and all(isinstance(arg, Num) and arg.digits is None for arg in node.args):
+        above, below = (arg.value for arg in node.args if isinstance(arg, Num))
+        if above >= 10**13 and below >= 10**13:
+            return above / below, Fraction(0), FLOAT_DIGITS
+    return None
 
 
 def _decimal(node: Node) -> tuple[Fraction, Fraction, int] | None:

@@ -27,6 +27,8 @@ MAX_ANSWER_CHARS: Final = 8_000
 MAX_DIFFERENT_BOXES: Final = 12
 """More different boxes than this in one answer text are a spray, not steps of a solution."""
 MAX_JOINED_BOXES: Final = 64
+LONG_GOLD_CHARS: Final = 200
+"""A longer gold may be a whole solution, whose "final answer is" counts."""
 
 _SPECIAL: Final = re.compile(r"<\|(?:im_start|im_end|endoftext|eot_id|end)\|>|</s>|<｜end▁of▁sentence｜>")
 _BOX: Final = re.compile(r"\\f?boxed\b|\\fbox\b|\\boxed(?=[{\d])")
@@ -99,6 +101,8 @@ def gold_answer(gold: str) -> str:
             return boxed[0]
         at = max((m.end() for m in _BOX.finditer(gold)), default=0)
         return gold[at:].lstrip().lstrip("{").rstrip("$ \n")
+    if len(gold) > LONG_GOLD_CHARS and (statement := _final_statement(gold)):
+        return statement
     return gold
 
 
@@ -124,7 +128,7 @@ def _boxed(text: str) -> tuple[str, int] | Missing | None:
         if len(row) >= MAX_JOINED_BOXES or not _JOIN.fullmatch(text, box[1], row[-1][0]):
             break
         row.append(box)
-    contents = list(dict.fromkeys(_unwrapped(box[2]).strip() for box in reversed(row)))
+    contents = list(dict.fromkeys(_innermost(box[2]).strip() for box in reversed(row)))
     if len(row) == 1 and len({box[2].strip() for box in boxes}) > MAX_DIFFERENT_BOXES:
         return Missing("several_answers")
     if not any(contents):
@@ -161,10 +165,15 @@ def _content(text: str, at: int) -> tuple[str, int] | None:
     return None
 
 
-def _unwrapped(text: str) -> str:
-    """A box in a box is the inner one's content, where there is nothing else."""
-    match = re.fullmatch(r"\s*\\f?boxed\s*\{(.*)\}\s*", text, re.S)
-    return match[1] if match else text
+def _innermost(text: str) -> str:
+    """A box in a box: the inner one is the answer."""
+    for _ in range(8):
+        inner = _BOX.search(text) if "box" in text else None
+        content = _content(text, inner.end()) if inner else None
+        if content is None:
+            break
+        text = content[0]
+    return text
 
 
 def _sign_before(text: str, at: int) -> str:
@@ -201,6 +210,9 @@ def _statement(text: str) -> str:
         return _formulas(text, formula)
     end = _sentence_end(text)
     sentence = text[:end]
+    stop = _STOP.search(sentence)
+    if stop and re.search(r"[\d$\\]", sentence[:stop.start()]):
+        sentence = sentence[:stop.start()]
     copulas = [match.end() for match in _COPULA.finditer(sentence)]
     if copulas and sentence[copulas[-1]:].strip():
         sentence = sentence[copulas[-1]:].lstrip(" *")
@@ -257,7 +269,7 @@ def _last_resort(text: str) -> Found | Missing:
     if bold and re.search(r"\d|\$|\\", bold[-1]):
         formula = _FORMULA.search(bold[-1])
         return Found(_inside(formula) if formula else _trimmed(bold[-1]), "bold")
-    if formulas:
+    if formulas and not _NUMBER.search(last, formulas[-1].end()):
         return Found(_inside(formulas[-1]), "formula")
     if letter := _LETTER.search(last):
         return Found(letter[1], "letter")

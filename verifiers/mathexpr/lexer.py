@@ -45,6 +45,7 @@ _BRACKETS: Final = {
 }
 _OPENING: Final = frozenset({"(", "[", r"\{", r"\lbrace", r"\langle", r"\lfloor", r"\lceil", r"\lvert", r"\lbrack"})
 _CLOSING: Final = frozenset({")", "]", r"\}", r"\rbrace", r"\rangle", r"\rfloor", r"\rceil", r"\rvert", r"\rbrack"})
+_FRACTIONS: Final = frozenset({"dfrac", "tfrac", "cfrac", "sfrac", "nicefrac"})
 _SINGLES: Final = "+-*/^_=<>!|':%&{}"
 _PAIRS: Final = {"**": "^", "<=": "<=", ">=": ">=", "!=": "!=", "==": "=", "=<": "<=", "=>": "to", "->": "to", "~=": "approx", "/=": "!=",
                  "||": "|", ":=": "="}
@@ -63,9 +64,11 @@ class Token:
     digits: int | None = None
 
 
-def tokens(text: str) -> list[Token]:
-    """Raises: Unsupported."""
-    return _Lexer(text).run()
+def tokens(text: str, *, commas_separate: bool = False) -> list[Token]:
+    """`commas_separate`: 1,234 is two numbers, not one of thousands. Raises: Unsupported."""
+    lexer = _Lexer(text)
+    lexer.depth += commas_separate
+    return lexer.run()
 
 
 class _Lexer:
@@ -194,7 +197,7 @@ class _Lexer:
             return self._add("op", OPERATORS[name], at, end)
         if name in GREEK:
             return self._add("sym", GREEK[name], at, end)
-        return self._add("cmd", name, at, end)
+        return self._add("cmd", "frac" if name in _FRACTIONS else name, at, end)
 
     def _bracket(self, bracket: str, at: int, end: int, *, opening: bool) -> int:
         self.depth += 1 if opening else -1
@@ -228,6 +231,8 @@ class _Lexer:
             return self._add("word", foreign[0] if foreign else self.text[at], at, foreign.end() if foreign else at + 1)
         word, end = run[0], run.end()
         low = word.lower()
+        if (glued := _GLUED.fullmatch(word)) and self.out and self.out[-1].kind == "num":
+            return self._add("sep", glued[1], at, at + len(glued[1]))        # 1orW(x)
         if low in ("and", "or") and (len(word) > 2 or word in ("or", "OR")):
             return self._add("sep", low, at, end)
         if self.textual:
@@ -252,6 +257,7 @@ class _Lexer:
         return end
 
 
+_GLUED: Final = re.compile(r"(and|or)[A-Zxyz]")
 _SHORT_WORDS: Final = frozenset({
     "no", "yes", "odd", "the", "one", "two", "ten", "six", "not", "all", "any", "for", "is", "are", "by", "to", "of", "if", "am", "pm", "max",
     "min", "men", "day", "mon", "tue", "wed", "thu", "fri", "sat", "sun", "dne", "per", "she", "he", "it", "can", "red", "his", "her", "with",

@@ -35,12 +35,12 @@ _START_OPS: Final = frozenset({"+", "-", "pm", "mp", "|", "'"})
 _MONEY: Final = {"dollar": "dollar", "euro": "euro", "pounds": "pound_sterling", "yen": "yuan"}
 
 
-def parse(text: str) -> Node:
-    """The tree of an answer. Raises: Unsupported."""
+def parse(text: str, *, commas_separate: bool = False) -> Node:
+    """The tree of an answer. `commas_separate`: 70,110 is two numbers. Raises: Unsupported."""
     text = cleaned(text)
     if len(text) > MAX_CHARS:
         raise Unsupported("too_long")
-    found = tokens(text)
+    found = tokens(text, commas_separate=commas_separate)
     if not found:
         raise Unsupported("empty")
     return _Parser(text, found).answer()
@@ -167,6 +167,10 @@ class _Parser:
         """Text up to the next separator; "three: 5" and "Area = 5" keep only their value."""
         start = self.at
         while (token := self.peek()).kind not in ("end_of_text", "sep", "end") and not (token.kind == "op" and token.text in ("=", ":", "approx")):
+            if token.kind == "word" and token.text.lower() in ("is", "are", "equals") and self.at > start and self.peek(1).kind in (
+                    "num", "cmd", "sym", "env"):
+                self.at += 1            # "the answer is 5"
+                return self.side()
             if token.kind == "close" and self._unopened(start):
                 break
             self.at += 1
@@ -522,7 +526,7 @@ class _Parser:
 
     def command(self, token: Token) -> Node:
         name = token.text
-        if name in ("frac", "dfrac", "tfrac", "cfrac", "sfrac", "nicefrac"):
+        if name == "frac":
             above = self.argument(whole_number=False)
             return Call("div", (above, self.argument(whole_number=False)))
         if name == "sqrt":

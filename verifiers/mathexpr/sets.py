@@ -44,7 +44,7 @@ def as_set(node: Node, work: Work) -> RealSet | None:
             if isinstance(low, Seq | Rel) or isinstance(high, Seq | Rel):
                 return None
             closed = (node.brackets[0] == "[", node.brackets[1] == "]")
-            return RealSet((Interval(low, closed[0] and not _infinite(low), high, closed[1] and not _infinite(high)),))
+            return RealSet((Interval(low, closed[0], high, closed[1]),))
         case Seq(brackets="{}", items=items) if not any(isinstance(item, Seq | Rel) for item in items):
             return RealSet(tuple(Interval(item, True, item, True) for item in items))
         case Sym(name="bbR"):

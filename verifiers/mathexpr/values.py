@@ -111,7 +111,10 @@ def _exact(node: Node) -> Fraction:
     if op == "percent":
         return _exact(args[0]) / 100
     if op == "pow":
-        return _exact_power(_exact(args[0]), _exact(args[1]))
+        base = _exact(args[0])
+        if base == 1 and not any(isinstance(one, Sym) for one in walk(args[1])):
+            return base             # whatever the exponent: it need not be evaluated
+        return _exact_power(base, _exact(args[1]))
     if op == "root":
         return _exact_root(_exact(args[0]), _exact(args[1]))
     if op == "fact":

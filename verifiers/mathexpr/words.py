@@ -31,6 +31,8 @@ def _canonical(text: str) -> str:
     value = words_number(text)
     if value is not None:
         return str(value)
+    if any(char.isdigit() for char in text):
+        return text                     # "1-2" is not "12"
     return re.sub(r"[\s.,;:!?'\"-]+", "", text)
 
 
