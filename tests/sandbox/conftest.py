@@ -1,0 +1,79 @@
+"""Slots for the conformance suite: one pool a backend and session, on an event loop of its own."""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+import pytest
+from assay.sandbox.execution import CompileFailed, Compiled, Job, Outcome, RunLimits, TestRun
+from assay.sandbox.slots import PoolConfig, SandboxPool
+
+MIB = 1 << 20
+LIMITS = RunLimits(cpu_s=2, wall_s=6, memory_bytes=256 * MIB, output_bytes=4 * MIB, processes=32, file_bytes=16 * MIB)
+
+T = TypeVar("T")
+Item = Compiled | CompileFailed | Outcome
+
+
+class Judge:
+    """A pool with one slot, used from plain functions."""
+
+    def __init__(self, backend: str, slots: int = 1) -> None:
+        self.runner = asyncio.Runner()
+        self.pool = SandboxPool(PoolConfig(backend=backend, slots=slots))  # type: ignore[arg-type]
+        self.run(self.pool.start())
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(coroutine)
+
+    def job(self, job: Job) -> list[Item]:
+        return self.run(collect(self.pool, job))
+
+    def program(self, source: str | bytes, *inputs: bytes, mode: Any = "stdin", entry: str | None = None, language: str = "python",
+                limits: RunLimits = LIMITS, stop: bool = True) -> list[Item]:
+        code = source.encode() if isinstance(source, str) else source
+        return self.job(Job(code, language, mode, tuple(map(TestRun, inputs or (b"",))), limits, entry, stop))
+
+    def one(self, source: str | bytes, data: bytes = b"", **options: Any) -> Outcome:
+        """The outcome of one run."""
+        compiled, outcome = self.program(source, data, **options)
+        assert isinstance(compiled, Compiled)
+        assert isinstance(outcome, Outcome)
+        return outcome
+
+    def close(self) -> None:
+        self.run(self.pool.close())
+        self.runner.close()
+
+
+async def collect(pool: SandboxPool, job: Job) -> list[Item]:
+    async with aclosing(pool.execute(job)) as items:
+        return [item async for item in items]
+
+
+@pytest.fixture(scope="session", params=["local", pytest.param("docker", marks=pytest.mark.docker)])
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def judge(backend: str) -> Iterator[Judge]:
+    judge = Judge(backend)
+    yield judge
+    judge.close()
+
+
+@pytest.fixture
+def new_judge(backend: str) -> Iterator[Callable[[], Judge]]:
+    """Makes judges of the test's own, which it may break."""
+    made: list[Judge] = []
+
+    def make(slots: int = 1) -> Judge:
+        made.append(Judge(backend, slots))
+        return made[-1]
+
+    yield make
+    for judge in made:
+        judge.close()
