@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -23,7 +24,7 @@ def blocks(page: Path, tag: str) -> list[str]:
     return [body for found, body in BLOCK.findall(page.read_text(encoding="utf-8")) if found == tag]
 
 
-def named(pages: list[Path], tag: str) -> list[pytest.param]:  # type: ignore[valid-type]
+def named(pages: list[Path], tag: str) -> list[Any]:
     return [pytest.param(body, id=f"{page.relative_to(ROOT)}-{n}")
             for page in pages if page.exists() for n, body in enumerate(blocks(page, tag), 1)]
 
