@@ -28,6 +28,8 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import SandboxUnavailable, UsageError
 from .daemon import connect, said
+from .headers import SLOT_FOLDER
+from .languages import languages as known_languages
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -88,9 +90,23 @@ def load_recipe() -> Recipe:
     digest = hashlib.blake2b(digest_size=6)
     for name in _RECIPE_FILES:
         digest.update((_IMAGES / name).read_bytes() + b"\0")
+    digest.update(_precompile(known_languages()).encode())
     data = tomllib.loads((_IMAGES / "packages.toml").read_text())
     packages = {name: tuple(listed) for name, listed in data["packages"].items()}
     return Recipe(packages=packages, default=tuple(data["default"]), hash=digest.hexdigest())
+
+
+def _precompile(chosen: Iterable[str]) -> str:
+    """A shell script that makes the headers the chosen languages want precompiled, where the agent's compilers look for them."""
+    known = known_languages()
+    lines = ["set -eu"]
+    for name in sorted(set(chosen) & set(known)):
+        command = known[name].precompiled
+        if command:
+            target = command[command.index("-o") + 1]
+            lines += [f"mkdir -p {SLOT_FOLDER}/{Path(target).parent}", f"cd {SLOT_FOLDER}",
+                      f"echo '#include <{command[-1]}>' > /tmp/empty.hpp", shlex.join([*command[:-1], "/tmp/empty.hpp"]), "rm /tmp/empty.hpp"]
+    return "; ".join(lines)
 
 
 def find_image(client: DockerClient, image: str | None = None) -> str:
@@ -131,10 +147,10 @@ def build_image(tag: str | None = None, *, base: str | None = None, languages: I
         found = _base(client, base, say)
         if found is not None:
             say(f"building {name} from {found} with {', '.join(chosen)}")
-            _build_from(client, found, name, packages, labels, say)
+            _build_from(client, found, name, packages, _precompile(chosen), labels, say)
         else:
             say(f"bootstrapping {name} from Debian packages with {', '.join(chosen)}; this takes about a minute")
-            _bootstrap(client, name, packages, labels, say)
+            _bootstrap(client, name, packages, _precompile(chosen), labels, say)
         say(f"{name} is ready")
     return name
 
@@ -172,7 +188,8 @@ def _base(client: DockerClient, base: str | None, say: Say) -> str | None:
         return None
 
 
-def _build_from(client: DockerClient, base: str, name: str, packages: tuple[str, ...], labels: dict[str, str], say: Say) -> None:
+def _build_from(client: DockerClient, base: str, name: str, packages: tuple[str, ...], precompile: str, labels: dict[str, str],
+                say: Say) -> None:
     from docker.errors import APIError
 
     context = io.BytesIO()
@@ -180,7 +197,7 @@ def _build_from(client: DockerClient, base: str, name: str, packages: tuple[str,
         for file in ("Dockerfile", "finish.sh"):
             tar.add(_IMAGES / file, arcname=file)
     context.seek(0)
-    args = {"BASE": base, "PACKAGES": " ".join(packages)}
+    args = {"BASE": base, "PACKAGES": " ".join(packages), "PRECOMPILE": precompile}
     last = ""
     try:
         for step in client.api.build(fileobj=context, custom_context=True, tag=name, buildargs=args, labels=labels, rm=True, forcerm=True,
@@ -196,7 +213,7 @@ def _build_from(client: DockerClient, base: str, name: str, packages: tuple[str,
 
 # ---- by bootstrap
 
-def _bootstrap(client: DockerClient, name: str, packages: tuple[str, ...], labels: dict[str, str], say: Say) -> None:
+def _bootstrap(client: DockerClient, name: str, packages: tuple[str, ...], precompile: str, labels: dict[str, str], say: Say) -> None:
     from docker.errors import APIError
 
     tool = shutil.which("mmdebstrap")
@@ -209,7 +226,7 @@ def _bootstrap(client: DockerClient, name: str, packages: tuple[str, ...], label
     with tempfile.TemporaryDirectory(prefix="assay-image-") as folder:
         sources = Path(folder) / "sources"
         suite = _write_sources(sources)
-        command = _mmdebstrap(tool, suite, sources, packages)
+        command = _mmdebstrap(tool, suite, sources, packages, precompile)
         changes = [f"LABEL {key}={value}" for key, value in labels.items()]
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               env=_environment()) as process:
@@ -263,14 +280,14 @@ def _tarball(process: subprocess.Popen[bytes], talk: _Talk) -> Iterator[bytes]:
         raise SandboxUnavailable(f"the bootstrap failed: {talk.reason()}")
 
 
-def _mmdebstrap(tool: str, suite: str, sources: Path, packages: tuple[str, ...]) -> list[str]:
+def _mmdebstrap(tool: str, suite: str, sources: Path, packages: tuple[str, ...], precompile: str) -> list[str]:
     excluded = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/lintian/*")
     finish = shlex.quote(str(_IMAGES / "finish.sh"))
     return [
         tool, "--variant=essential", "--format=tar", f"--include={','.join(packages)}",
         "--aptopt=APT::Install-Recommends false", "--aptopt=Acquire::Languages none", *(f"--aptopt={line}" for line in _apt_settings()),
         *(f"--dpkgopt=path-exclude={path}" for path in excluded), "--dpkgopt=force-unsafe-io",
-        "--skip=cleanup/apt", f'--customize-hook=sh {finish} "$1"',
+        "--skip=cleanup/apt", f'--customize-hook=chroot "$1" sh -c {shlex.quote(precompile)}', f'--customize-hook=sh {finish} "$1"',
         suite, "-", str(sources),
     ]
 
