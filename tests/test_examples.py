@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from assay.core.errors import RowError
 from assay.core.problem import MathAnswer
 from assay.core.rows import parse_row, read_rows

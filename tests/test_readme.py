@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import typer
+
 from assay.core.rows import parse_row
 
 ROOT = Path(__file__).resolve().parent.parent
