@@ -55,6 +55,8 @@ TMPFS: Final = {
 """Memory-backed, so the container's memory limit bounds their sum; the file counts bound the time to empty them."""
 ENVIRONMENT: Final = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": WORK, "TMPDIR": "/tmp", "PYTHONHASHSEED": "0"}
 """All of it; nothing of this process's."""
+_OPEN_FOLDERS: Final = f"import os\nfor p in {[WORK, '/tmp', '/var/tmp', '/dev/shm']}: os.chmod(p, 0o1777)\n"
+"""runc gives a tmpfs the mode of the folder below it in the image, whatever `mode` says."""
 READ_LIMIT: Final = 4 << 20
 """Bytes kept of what a slot sent and nobody read yet, before the connection is paused."""
 STDERR_BYTES: Final = 4096
@@ -172,7 +174,7 @@ class DockerBackend:
         api = self._client.api
         try:
             made = api.create_container(
-                self._image, entrypoint=["python3", "-s", "-B", "-c", BOOT], command=[], user="0:0", working_dir="/", hostname="slot",
+                self._image, entrypoint=["python3", "-s", "-B", "-c", _OPEN_FOLDERS + BOOT], command=[], user="0:0", working_dir="/", hostname="slot",
                 environment=ENVIRONMENT, stdin_open=True,
                 healthcheck={"test": ["NONE"]}, labels={_LABEL: _owner(), "assay.slot": str(slot)}, use_config_proxy=False,
                 host_config=api.create_host_config(**self._options))

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+
 from assay.sandbox.daemon import connect
 from assay.sandbox.image import find_image, load_recipe
 

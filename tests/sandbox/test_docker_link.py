@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+
 from assay.core.errors import SandboxUnavailable
 from assay.sandbox import docker as module
 from assay.sandbox.daemon import connect
@@ -51,6 +52,12 @@ def main(config):
         return 0
     def status(key):
         return next(line.split()[1] for line in open("/proc/self/status") if line.startswith(key))
+    def writable():
+        paths = "/w", "/tmp", "/var/tmp", "/dev/shm", "/", "/usr", "/dev", "/dev/mqueue", "/opt", "/var", "/home", "/run", "/etc"
+        made = [path for path in paths if not errno(lambda: os.close(os.open(path + "/probe", os.O_CREAT | os.O_RDWR)))]
+        for path in made:
+            os.unlink(path + "/probe")
+        return made
     pid = os.fork()
     if not pid:                         # as a program's user
         os.setgroups([]); os.setgid(70000); os.setuid(70000)
@@ -59,7 +66,7 @@ def main(config):
             "mqueue": errno(lambda: open("/dev/mqueue/x", "w")), "proc1": errno(lambda: os.listdir("/proc/1/fd")),
             "cgroup": errno(lambda: open("/sys/fs/cgroup/memory/memory.limit_in_bytes", "w")),
             "sysctl": errno(lambda: open("/proc/sys/kernel/hostname", "w")), "caps": status("CapEff"),
-            "setuid": errno(lambda: os.setuid(0)), "kill1": errno(lambda: os.kill(1, 9)),
+            "writable": writable(), "setuid": errno(lambda: os.setuid(0)), "kill1": errno(lambda: os.kill(1, 9)),
         }
         os.write(2, (json.dumps(seen) + "\\n").encode()); os._exit(0)
     os.waitpid(pid, 0)
@@ -72,8 +79,6 @@ def main(config):
         "clone_newns": number(libc.syscall(56, 0x20000 | 17, 0, 0, 0, 0)), "clone3": number(libc.syscall(435, 0, 0)),
         "io_uring": number(libc.syscall(425, 1, 0)), "memfd": errno(lambda: os.memfd_create("x")),
         "resolv": open("/etc/resolv.conf").read(),
-        "writable": [path for path in ("/w", "/tmp", "/var/tmp", "/dev/shm", "/", "/usr")
-                     if not errno(lambda: os.close(os.open(path + "/probe", os.O_CREAT | os.O_RDWR)))],
         "nofile": resource.getrlimit(resource.RLIMIT_NOFILE), "core": resource.getrlimit(resource.RLIMIT_CORE),
     }
     data = json.dumps(answer).encode()
@@ -173,7 +178,6 @@ def test_the_agent_has_little(confined: tuple[dict[str, Any], dict[str, Any]]) -
     assert int(agent["caps"], 16) == int(agent["bounding"], 16) == few
     assert agent["nnp"] == "1" and agent["seccomp"] == "2"
     assert set(agent["environment"]) <= {*module.ENVIRONMENT, "HOSTNAME", "LC_CTYPE"}
-    assert agent["writable"] == ["/w", "/tmp", "/var/tmp", "/dev/shm"]
     assert agent["nofile"] == [module.OPEN_FILES] * 2 and agent["core"] == [0, 0]
 
 
@@ -195,6 +199,7 @@ def test_calls_that_libraries_need_work(confined: tuple[dict[str, Any], dict[str
 
 def test_a_program_has_less(confined: tuple[dict[str, Any], dict[str, Any]]) -> None:
     program = confined[1]
+    assert program["writable"] == ["/w", "/tmp", "/var/tmp", "/dev/shm"]
     assert int(program["caps"], 16) == 0
     assert {name: program[name] for name in ("setuid", "kill1", "proc1")} == {"setuid": EPERM, "kill1": EPERM, "proc1": EACCES}
     assert program["root"] in (EROFS, EACCES) and program["etc"] in (EROFS, EACCES) and program["mqueue"] in (EROFS, EACCES)

@@ -5,6 +5,7 @@ import asyncio
 import random
 
 import pytest
+
 from assay.sandbox.docker import _Streams
 
 

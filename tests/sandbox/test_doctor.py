@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from assay.core.errors import SandboxUnavailable
 from assay.sandbox import doctor
 from assay.sandbox.doctor import Diagnosis, diagnose

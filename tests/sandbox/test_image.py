@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from assay.core.errors import SandboxUnavailable, UsageError
 from assay.sandbox import image
 from assay.sandbox.daemon import connect, said
