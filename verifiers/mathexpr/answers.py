@@ -25,10 +25,13 @@ _QUICK: Final = re.compile(
     r"([-+]?)(?:(\d{1,3}(?:,\d{3})+|\d{1,40})(\.\d{1,40})?|(\.\d{1,40})|\\[dt]?frac\{(-?\d{1,40})\}\{(\d{1,40})\}|(\d{1,40})/(\d{1,40}))")
 _DOLLARS: Final = re.compile(r"\s*(?:\$\$(.*)\$\$|\$([^$]*)\$|\\\((.*)\\\)|\\\[(.*)\\\])\s*\.?\s*", re.S)
 _LETTER: Final = re.compile(r"\(?\s*([A-Za-z])\s*\)?\s*[.:)]?")
-_OPTION: Final = re.compile(r"(?:\(\s*([A-Z])\s*\)|([A-Z])[.:)](?=\s|\\|\$|\{|$))\s*(.*)", re.S)
+_OPTION: Final = re.compile(r"(?:\(\s*([A-J])\s*\)|([A-J])[.:)](?=\s|\\|\$|\{|$))\s*(.*)", re.S)
 _LETTERS: Final = re.compile(r"\(?[A-J]\)?(?:(?:\s*[,;&]\s*|\s+and\s+|\s*)\(?[A-J]\)?)*")
 _TEXT_COMMAND: Final = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox|textrm|rm|bf|textit|operatorname)(?![A-Za-z])\s*|[{}$~]|\\[,;:! ]|\\q?quad(?![A-Za-z])")
 _TIME: Final = re.compile(r"(\d{1,2}):(\d{2})\s*(?:([ap])\.?\s?m\.?)?", re.I)
+_NO_EXPRESSION: Final = re.compile(r"[$\n;\"=<>]|\\text|(?<![A-Za-z\\])[A-Za-z]{4,}")
+_WORD: Final = re.compile(r"(?<![A-Za-z\\])[A-Za-z]{4,}|[,;\n$]")
+_BOUNDS: Final = re.compile(r"_\s*\{[^{}]*\}")
 _GROUPED: Final = re.compile(r"-?\d{1,3}(?:,\d{3})+")
 _DECIMAL_COMMA: Final = re.compile(r"-?\d{1,12},\d{1,12}")
 _DECIMAL: Final = re.compile(r"-?\d{1,12}\.\d{1,12}")
@@ -75,7 +78,7 @@ def compare_texts(gold: str, answer: str, policy: MathPolicy, work: Work) -> Out
     if first.node is None or second.node is None:
         if words_equal(normal_words(cleaned(a)), normal_words(cleaned(b))):
             return Outcome(True, "equal")
-        return Outcome(False, "different", open=_may_be_mathematics(first) and _may_be_mathematics(second))
+        return Outcome(False, "different", open=_for_last_tier(first, second))
     comparison = Comparison(work, policy)
     try:
         if same(first.node, second.node, comparison) or _same_as_lists(first, second, comparison):
@@ -93,9 +96,20 @@ def _parsed(text: str) -> Parsed:
     try:
         return Parsed(text, plain, _quick(plain), parse(text))
     except Unsupported as error:
-        return Parsed(text, plain, None, None, error.slug)
+        return Parsed(text, plain, None, _last_side(text, error.slug), error.slug)
     except RecursionError:
         return Parsed(text, plain, None, None, "too_deep")
+
+
+def _last_side(text: str, problem: str) -> Node | None:
+    """Of a chain of equalities with a sign that the parser does not know, as 5 \\star 1 = .. = 47: what it ends in."""
+    before, equals, last = text.rpartition("=")
+    if problem not in ("command", "subscript", "congruence") or not equals or _WORD.search(before) or before.rstrip().endswith(("<", ">", "!")):
+        return None
+    try:
+        return parse(last)
+    except (Unsupported, RecursionError):
+        return None
 
 
 def parsed(text: str) -> Parsed:
@@ -132,11 +146,14 @@ def _indeterminate(plain: str) -> bool:
     return plain in ("\\infty-\\infty", "\\frac{0}{0}", "0/0", "\\ldots", "...", "?")
 
 
-def _may_be_mathematics(side: Parsed) -> bool:
-    """Whether a text that was not parsed is worth the last tier: a formula, not prose, and not beyond the limits."""
-    if side.problem in ("too_long", "too_deep", "too_large", "words", "empty", "two_numbers", "unknown_character", "unbalanced", "base"):
+def _for_last_tier(a: Parsed, b: Parsed) -> bool:
+    """Whether the last tier may look: single expressions, of which one at least has an operator that our parser leaves to it (an
+    integral, a sum, a limit). On anything else, prose above all, Math-Verify compares fragments and finds them equal."""
+    sides = (a, b)
+    if not any(side.problem.startswith("operator_") for side in sides):
         return False
-    return len(side.text) <= 600 and not re.search(r"[A-Za-z]{4,}\s+[A-Za-z]{3,}\s", re.sub(r"\\[A-Za-z]+", " ", side.text))
+    return all((side.node is not None or side.problem.startswith("operator_")) and len(side.text) <= 400 and not _NO_EXPRESSION.search(_BOUNDS.sub("_0", side.text))
+               for side in sides)
 
 
 def _same_as_lists(a: Parsed, b: Parsed, comparison: Comparison) -> bool:
@@ -178,7 +195,7 @@ def _choices(a: str, b: str) -> bool | None:
     if len(a) == 1 == len(b) or not (a[:1] + b[:1]).strip():
         return None
     option_a, option_b = _option(a), _option(b)
-    if option_a and option_b:
+    if option_a and option_b and a.startswith("(") and b.startswith("("):
         return option_a[0] == option_b[0]
     for letter, option in ((letter_a, option_b), (letter_b, option_a)):
         if letter and option and letter[1].isupper():

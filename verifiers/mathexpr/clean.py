@@ -42,6 +42,7 @@ _DROPPED: Final = re.compile(
     r"|Bigg|bigm|mathstrut|strut|blacksquare|square|Box|qed|noindent|centering|medspace|thinspace|negthinspace|enspace|relax)(?![A-Za-z])"
     r"|\\(?:hspace|vspace|phantom|hphantom|vphantom|label|tag|color)\*?\{[^{}]*\}")
 _DOLLAR_AMOUNT: Final = re.compile(r"\\?\$(?=\s*[\d.])")
+_NEXT_LINE: Final = re.compile(r"\$[ \t]*\n\s*\$")
 _PLAIN_DROP: Final = re.compile(r"\\(?:left|right)(?![A-Za-z])|[$~]|\\(?:[,;:! ]|q?quad(?![A-Za-z]))")
 _SPACE: Final = re.compile(r"(?<![0-9,])\s+|(?<=,)\s+(?![0-9]{3})|\s+(?![0-9])")
 
@@ -60,6 +61,8 @@ def cleaned(text: str) -> str:
         if "\\\\" in text:
             text = _ESCAPED_TWICE.sub(r"\\", text)
         text = _DROPPED.sub("", text)
+    if "$" in text and "\n" in text:
+        text = _NEXT_LINE.sub("$, $", text)
     return text.strip()
 
 

@@ -168,11 +168,10 @@ def _content(text: str, at: int) -> tuple[str, int] | None:
 def _innermost(text: str) -> str:
     """A box in a box: the inner one is the answer."""
     for _ in range(8):
-        inner = _BOX.search(text) if "box" in text else None
-        content = _content(text, inner.end()) if inner else None
-        if content is None:
+        inner = _boxed(text) if "box" in text else None
+        if inner is None or isinstance(inner, Missing):
             break
-        text = content[0]
+        text = inner[0]
     return text
 
 

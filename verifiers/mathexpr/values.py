@@ -233,9 +233,20 @@ def _prime() -> int:
             return candidate
 
 
+_SECRET: Final = secrets.token_bytes(32)
+"""Of this process: nobody outside can choose expressions that meet at its points."""
+
+
+def _drawn(kind: str, name: str, sample: int) -> int:
+    """128 random bits, the same ones whenever they are asked for in this process: two sides of a comparison, threads that run at the
+    same time and an emptied cache must all see one value."""
+    text = f"{kind} {sample} {name}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=16, key=_SECRET).digest(), "big")
+
+
 @lru_cache(maxsize=4096)
 def _point_modulo(name: str, sample: int) -> int:
-    return secrets.randbelow(_prime() - 3) + 2
+    return _drawn("modulo", name, sample) % (_prime() - 3) + 2
 
 
 def _modulo(node: Node, sample: int, p: int) -> int:
@@ -527,7 +538,7 @@ _ENOUGH_POINTS: Final = 4
 def _point(name: str, sample: int) -> Fraction:
     """A value near the sample's base value, different for each name and each process."""
     base = _BASE_POINTS[sample % len(_BASE_POINTS)]
-    return base * (1 + Fraction(secrets.randbelow(10**9), 8 * 10**9))
+    return base * (1 + Fraction(_drawn("point", name, sample) % 10**9, 8 * 10**9))
 
 
 def equal(left: Node, right: Node, work: Work) -> bool:
