@@ -25,6 +25,7 @@ __all__ = ["Benchmark", "Hit", "find_contamination"]
 
 _PIECE: Final = 8
 """Length of the n-grams that coverage counts."""
+_PIECES: Final = 5
 _LEAST_BOILERPLATE: Final = 8
 """Copies of one item that a pool may hold before its n-grams count as boilerplate, however small the pool."""
 _ITEMS: Final = 2
@@ -164,15 +165,20 @@ def _whole(prompts: Sequence[str], items: Sequence[str], short: Hashes | Places 
 
 
 def _covered(pool: Tokens, bench: Tokens, least: float) -> Iterable[tuple[int, int, float]]:
+    """Shares of an item's different pieces; items of few pieces are too short to tell a copy from a problem that holds the item."""
     prompts, items, _, their_starts = _common(pool, bench, _PIECE)
-    pieces = np.maximum(bench.lengths() - _PIECE + 1, 0)
-    pairs = np.unique(np.stack([prompts, items, their_starts], axis=1), axis=0) if len(prompts) else np.empty((0, 3), np.int64)
-    if not len(pairs):
+    if not len(prompts):
         return
-    both, counts = np.unique(pairs[:, :2], axis=0, return_counts=True)
+    hashes, owners, starts = ngrams(bench, _PIECE)
+    _, numbers = np.unique(hashes, return_inverse=True)
+    kinds = np.unique(np.stack([owners, numbers], axis=1), axis=0)
+    pieces = np.bincount(kinds[:, 0], minlength=len(bench))
+    mine = numbers[np.searchsorted(starts, their_starts)]
+    found = np.unique(np.stack([prompts, items, mine], axis=1), axis=0)
+    both, counts = np.unique(found[:, :2], axis=0, return_counts=True)
     for (prompt, item), count in zip(both.tolist(), counts.tolist(), strict=True):
         share = count / int(pieces[item])
-        if share >= least:
+        if share >= least and pieces[item] >= _PIECES:
             yield prompt, item, share
 
 

@@ -1,9 +1,10 @@
-"""Duplicates inside a pool, as clusters: exact ones by `exact_key`, near ones by their 5-grams.
+"""Duplicates inside a pool, as clusters: exact ones by `exact_key`, near ones by their 3-grams.
 
-Two prompts are near duplicates if the Jaccard similarity of their 5-gram sets reaches the threshold, they name the same numbers
-(variants of one template with other numbers are other problems), and their golds are the same text; or the similarity reaches
-0.95 and they have the same brackets: then it is the same question, and math golds that differ are in conflict. Candidates come
-from MinHash (64 permutations, 16 bands of 4: finds 99.98 % of the pairs at 0.8), and every candidate is compared exactly.
+Two prompts are near duplicates if the Jaccard similarity of their 3-gram sets reaches the threshold, they name the same numbers
+(variants of one template with other numbers are other problems), and their golds are the same text, and say something (yes and no
+do not); or the similarity reaches 0.95 and they have the same brackets: then it is the same question, and math golds that differ
+are in conflict. Candidates come from MinHash (64 permutations, 16 bands of 4: finds 98.8 % of the pairs at 0.7, 99.98 % at 0.8),
+and every candidate is compared exactly.
 Source: MiMo-7B report, 3.2 ("global n-gram deduplication"); the details are ours.
 """
 from __future__ import annotations
@@ -21,12 +22,13 @@ from .text import Hashes, Tokens, exact_key, mix, ngrams
 
 __all__ = ["Cluster", "exact_clusters", "near_clusters"]
 
-_SHINGLE: Final = 5
+_SHINGLE: Final = 3
 _BANDS: Final = 16
 _ROWS: Final = 4
 _CROWD: Final = 64
 """Of a larger bucket only neighbours are compared: equal ones chain up all the same."""
 _SAME_QUESTION: Final = 0.95
+_POOR_GOLD: Final = re.compile(r'\W*(?:true|false|yes|no|)\W*', re.I)
 _NUMBER: Final = re.compile(r"\d+")
 _BRACKET: Final = re.compile(r"[()\[\]{}<>]")
 
@@ -68,7 +70,7 @@ def near_clusters(prompts: Sequence[str], golds: Sequence[str], threshold: float
         ours, theirs = (np.unique(hashes[ends[n]:ends[n + 1]]) for n in (a, b))
         shared = len(np.intersect1d(ours, theirs, assume_unique=True))
         similarity = shared / max(1, len(ours) + len(theirs) - shared)
-        if golds[a] == golds[b]:
+        if golds[a] == golds[b] and not _POOR_GOLD.fullmatch(golds[a]):
             return similarity if similarity >= threshold else 0.0
         return similarity if similarity >= max(threshold, _SAME_QUESTION) and _brackets(prompts[a]) == _brackets(prompts[b]) else 0.0
 

@@ -15,11 +15,11 @@ from ..recipe import TypeRules
 __all__ = ["choice_options", "language_of", "proof_words", "type_filter"]
 
 _PROOF: Final = re.compile(
-    r"(?:^|[.;:?!,\n$)\]}>]|\b(?:then|and|to|please|hence|also|that|,|now|i+\)|[a-z]\)))\s*"
+    r"(?:^|[.;:?!,\n$)\]}>]|\b(?:then|and|please|hence|also|that|,|now|i+\)|[a-z]\)))\s*"
     r"((?:prove|show|demonstrate|verify|establish|justify|deduce)\s+(?:that|the\s+(?:following|inequality|identity|equality|statement)|it\b"
     r"|using|by|directly|rigorously|algebraically|[:$\\(]|for\s+(?:all|any|every|each)|if\b|or\s+disprove))", re.I)
-_PROOF_NOUN: Final = re.compile(r"\b((?:give|write|provide|present|find)\s+(?:a|the|an?\s+\w+)\s+proof\b)", re.I)
-_MARKED: Final = re.compile(r"(?<![A-Za-z0-9\\^_\u2019&-])(?<![A-Za-z]')(?<![-+*/=] )([A-Ja-j])\s?[)\].:](?![A-Za-z]\.)")
+_PROOF_NOUN: Final = re.compile(r"\b((?:give|write|provide|present|find)\s+(?:a|the|an?\s+\w+)\s+proof\b|to\s+prove\s+that\b)", re.I)
+_MARKED: Final = re.compile(r"(?<![A-Za-z0-9\\^_\u2019&-])(?<![A-Za-z]['(])(?<![-+*/=] )([A-Ja-j])\s?[)\].:](?![A-Za-z]\.)")
 _DRAWING: Final = re.compile(r"\[asy\].*?(?:\[/asy\]|\Z)|```.*?(?:```|\Z)", re.S)
 _STATEMENTS: Final = re.compile(
     r"\b(?:which (?:one )?of (?:the )?(?:following|these)|(?:choose|select) the (?:correct|best|right))\b", re.I)

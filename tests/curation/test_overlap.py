@@ -1,0 +1,156 @@
+"""Exact keys, near duplicates and contamination: what is the same, and what only looks alike."""
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from assay.curation.decontaminate import Benchmark, find_contamination
+from assay.curation.dedup import exact_clusters, near_clusters
+from assay.curation.recipe import ContaminationRules
+from assay.curation.text import Tokens, exact_key, ngrams, words
+
+SAME = [
+    ("What is $\\frac{1}{2} + 1$?", "what is  \\(\\dfrac{1}{2}+1\\)"),
+    ("Find $x$ in \\[x+1=2\\].", "Find $x$ in $$x + 1 = 2$$"),
+    ("Solve  for\n x : $\\left( x \\right)^2 = 4$", "Solve for x: $(x)^2=4$"),
+    ("Ｗｈａｔ ｉｓ １+１?", "What is 1+1?"),
+]
+DIFFERENT = [
+    ("What is 3+4?", "What is 3-4?"),
+    ("What is 1 1?", "What is 11?"),
+    ("Find x_1 and x_2", "Find x_12"),
+    ("Price: \\$5 and 5", "Price: 5 and 5"),
+    ("Find f(x)", "Find f[x]"),
+]
+
+
+@pytest.mark.parametrize(("a", "b"), SAME)
+def test_formatting_is_nothing(a: str, b: str) -> None:
+    assert exact_key(a) == exact_key(b)
+
+
+@pytest.mark.parametrize(("a", "b"), DIFFERENT)
+def test_symbols_are_something(a: str, b: str) -> None:
+    assert exact_key(a) != exact_key(b)
+
+
+def test_words() -> None:
+    assert words("One half, $\\frac{1}{2}$: 中文 x2") == ["one", "half", "frac", "1", "2", "中", "文", "x", "2"]
+
+
+def test_ngrams_stay_within_a_prompt() -> None:
+    tokens = Tokens(["a b c d", "", "e", "b c d e"])
+    hashes, owners, starts = ngrams(tokens, 3)
+    assert owners.tolist() == [0, 0, 3, 3]
+    assert [tokens.ids[s:s + 3].tolist() for s in starts] == [[0, 1, 2], [1, 2, 3], [1, 2, 3], [2, 3, 4]]
+    assert hashes[1] == hashes[2] and len(np.unique(hashes)) == 3
+
+
+STORY = ("A gardener plants tulips in rows of equal length, and each row gets two more bulbs than the last one; the first has {} bulbs. "
+         "How many bulbs are in the first {} rows taken together, if none of them is eaten by mice?")
+
+
+def test_near_duplicates_name_the_same_numbers() -> None:
+    prompts = [STORY.format(5, 8), STORY.format(5, 8).replace("mice", "voles"), STORY.format(6, 8), STORY.format(5, 9)]
+    [cluster] = near_clusters(prompts, ["96", "96", "104", "117"], 0.8)
+    assert cluster.members == (0, 1) and 0.8 <= cluster.similarity[1] < 1
+
+
+def test_golds_that_differ_need_more_likeness() -> None:
+    prompts = [STORY.format(5, 8), STORY.format(5, 8).replace("taken", "put")]
+    assert near_clusters(prompts, ["96", "96"], 0.8)
+    assert not near_clusters(prompts, ["96", "97"], 0.8)
+
+
+def test_exempt_sources_are_not_joined() -> None:
+    prompts = [STORY.format(5, 8), STORY.format(5, 8).replace("mice", "voles")]
+    assert not near_clusters(prompts, ["96", "96"], 0.8, [True, True])
+    assert near_clusters(prompts, ["96", "96"], 0.8, [True, False])
+
+
+def test_near_clusters_against_all_pairs() -> None:
+    """Recall against the definition, on random texts with edits."""
+    dice = random.Random(7)
+    vocabulary = [f"w{chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(300)]
+    prompts = []
+    for _ in range(60):
+        base = [dice.choice(vocabulary) for _ in range(60)]
+        prompts.append(" ".join(base))
+        edited = list(base)
+        for _ in range(dice.randrange(1, 3)):
+            edited[dice.randrange(len(edited))] = dice.choice(vocabulary)
+        prompts.append(" ".join(edited))
+
+    def shingles(text: str) -> set[tuple[str, ...]]:
+        found = text.split()
+        return {tuple(found[n:n + 3]) for n in range(len(found) - 2)}
+
+    true = {(a, a + 1) for a in range(0, 120, 2)
+            if len(shingles(prompts[a]) & shingles(prompts[a + 1])) / len(shingles(prompts[a]) | shingles(prompts[a + 1])) >= 0.8}
+    found = {cluster.members for cluster in near_clusters(prompts, ["1"] * 120, 0.8)}
+    assert len(true) > 20
+    assert found == true
+
+
+def test_exact_clusters() -> None:
+    [cluster] = exact_clusters(["A b?", "c", "a  b", "", ""])
+    assert cluster.members == (0, 2)
+
+
+ITEM = ("Seven lanterns hang along a harbour wall and each of them blinks with its own period of whole seconds; "
+        "after how many seconds do all of them blink at once again?")
+RULES = ContaminationRules()
+
+
+def hits(prompts: list[str], *items: str, rules: ContaminationRules = RULES) -> list[tuple[int, str]]:
+    bench = Benchmark("b", [str(n) for n in range(len(items))], items)
+    return [(hit.prompt, hit.rule) for hit in find_contamination(prompts, [bench], rules)]
+
+
+def test_a_shared_run_is_a_hit() -> None:
+    prompts = ["Nothing of it.", f"Read this: {ITEM} Answer in seconds.", ITEM.upper().replace(" ", "  ")]
+    assert hits(prompts, ITEM) == [(1, "ngram"), (2, "ngram")]
+
+
+def test_one_token_less_is_none() -> None:
+    shared = " ".join(f"tok{chr(97 + n)}" for n in range(16))
+    item = f"{shared} and then the item goes on in words that are all its own, far away from any pool"
+    fifteen = shared.rsplit(" ", 1)[0]
+    assert hits([f"before {shared} after"], item) == [(0, "ngram")]
+    assert hits([f"before {fifteen} after"], item) == []
+
+
+def test_short_items_are_compared_whole() -> None:
+    assert hits(["Compute $17^2 - 13^2$.", "Compute 17^2 - 13^2 and double it."], "compute \\(17^2-13^2\\)") == [(0, "short_exact")]
+    assert hits(["Compute 17^2 - 13^2"], "compute 17^2-13^2", rules=ContaminationRules(short_exact=False)) == []
+
+
+def test_boilerplate_is_nobodys() -> None:
+    tail = "Give your answer as a single integer on a line of its own without any words units or punctuation around it please"
+    prompts = [f"Puzzle {chr(97 + n) * 5} about {chr(110 - n) * 4}. {tail}" for n in range(12)]
+    assert hits(prompts, f"What is the tallest tower of them all? {tail}") == []
+    form = "can be written as $\\frac mn$, where $m$ and $n$ are relatively prime positive integers. Find $m+n$."
+    assert hits([f"The odds {form}"], f"A share {form}") == []
+    assert hits(["1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 is the input"], "Given 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 what then?") == []
+
+
+def test_many_copies_are_still_copies() -> None:
+    assert {prompt for prompt, _ in hits([f"{ITEM} ({n})" for n in range(40)], ITEM)} == set(range(40))
+
+
+def test_edited_copies_are_covered() -> None:
+    edited = ITEM.replace("along", "above").replace("again?", "once more?")
+    assert hits([edited], ITEM, rules=ContaminationRules(ngram=40, coverage=0.9)) == []
+    assert hits([edited], ITEM, rules=ContaminationRules(ngram=40, coverage=0.6)) == [(0, "coverage")]
+
+
+def test_the_span_is_what_is_shared() -> None:
+    [hit] = find_contamination([f"x {ITEM}"], [Benchmark("b", ["i"], [ITEM])], RULES)
+    assert hit.span == " ".join(words(ITEM)) and hit.item_id == "i" and hit.benchmark == "b"
+
+
+def test_cjk_characters_are_tokens() -> None:
+    item = "一共有二百八十千克水果糖每袋装四分之一千克已经装完了"
+    assert hits([f"请问:{item}多少袋?"], item) == [(0, "ngram")]
