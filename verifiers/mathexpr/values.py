@@ -9,12 +9,14 @@ Roots of odd order of negative numbers are the real ones. Nothing here rounds: a
 """
 from __future__ import annotations
 
+import hashlib
 import math
 import secrets
 import threading
 import time
 from fractions import Fraction
 from functools import lru_cache
+from itertools import count
 from typing import Any, Final
 
 from .tree import Call, Node, Num, Sym, walk
@@ -225,14 +227,6 @@ def _is_prime(n: int) -> bool:
     return True
 
 
-@lru_cache(maxsize=1)
-def _prime() -> int:
-    while True:
-        candidate = secrets.randbits(128) | (1 << 127) | 1
-        if _is_prime(candidate):
-            return candidate
-
-
 _SECRET: Final = secrets.token_bytes(32)
 """Of this process: nobody outside can choose expressions that meet at its points."""
 
@@ -242,6 +236,11 @@ def _drawn(kind: str, name: str, sample: int) -> int:
     same time and an emptied cache must all see one value."""
     text = f"{kind} {sample} {name}".encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(text, digest_size=16, key=_SECRET).digest(), "big")
+
+
+@lru_cache(maxsize=1)
+def _prime() -> int:
+    return next(number for n in count() if _is_prime(number := _drawn("prime", "", n) | (1 << 127) | 1))
 
 
 @lru_cache(maxsize=4096)
