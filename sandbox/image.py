@@ -264,7 +264,7 @@ class _Talk:
         """The line that says why it failed, as far as one can tell."""
         self._thread.join(timeout=10)
         tail = [line for line in self._lines if line]
-        for mark in ("No space left on device", "Could not resolve", "Unable to locate package", "E: ", "Temporary failure"):
+        for mark in ("No space left on device", "Could not resolve", "Unable to locate package", "error processing package", "E: ", "Temporary failure"):
             for line in tail:
                 if mark in line and "apt-get" not in line:
                     return said(line)
