@@ -56,6 +56,8 @@ def grade_file(source: str, target: str, grader: Grader, *, resume: bool = False
     """
     summary = summary or Summary()
     kind = row_format(target)
+    if "-" not in (source, target) and Path(source).exists() and Path(target).exists() and Path(source).samefile(target):
+        raise UsageError(f"{target} is the input itself")
     journal = target if kind == "jsonl" else f"{target}.partial.jsonl"
     done = _prepare(target, journal, resume, overwrite)
     with ExitStack() as stack:

@@ -90,6 +90,7 @@ def test_standard_input_to_standard_output() -> None:
     (["in.jsonl", "-o", "out.txt"], 1, "out.txt"),
     (["in.jsonl", "-o", "no/such/folder/out.jsonl"], 1, "no/such/folder"),
     (["in.jsonl", "-o", "there.jsonl"], 2, "--resume"),
+    (["in.jsonl", "-o", "./in.jsonl", "--overwrite"], 2, "input itself"),
     (["in.jsonl", "-o", "-", "--resume"], 2, "--resume"),
     (["in.jsonl", "-o", "out.jsonl", "--reward", "vibes"], 2, "vibes"),
     (["in.jsonl", "-o", "out.jsonl", "--slots", "0"], 2, "slots"),
@@ -101,6 +102,7 @@ def test_wrong_calls_get_one_clear_line(tmp_path: Path, args: list[str], code: i
     assert done.returncode == code, done.stderr
     assert says in done.stderr and "Traceback" not in done.stderr
     assert lines(tmp_path / "there.jsonl") == [{"precious": 1}]
+    assert lines(tmp_path / "in.jsonl") == [math_row("a", r"\boxed{42}")]
 
 
 def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:

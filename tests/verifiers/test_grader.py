@@ -141,13 +141,14 @@ def test_our_faults_are_retried_once_and_never_a_zero(grader: Grader, monkeypatc
                                                       reason: str) -> None:
     monkeypatch.setattr(module, "CodeVerifier", Dying)
     Dying.deaths = deaths
-    grade = grader.grade(ADD, RIGHT)
+    grade = grader.grade(ADD.model_copy(deep=True), RIGHT)     # another problem: what was graded before is not graded again
     assert (grade.verdict.value, grade.reason, grade.score) == (verdict, reason, 1.0 if verdict == "AC" else None)
 
 
 def test_a_bug_hurts_its_own_item_only(grader: Grader, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CodeVerifier", Dying)
-    grades = grader.grade_many([(ADD, RIGHT), (ADD, Program("bug")), (ADD, RIGHT)])
+    problem = ADD.model_copy(deep=True)
+    grades = grader.grade_many([(problem, RIGHT), (problem, Program("bug")), (problem, RIGHT)])
     assert verdicts(grades) == ["AC", "IE", "AC"]
     assert grades[1].reason == "internal_error" and "ZeroDivisionError: a bug of ours" in grades[1].detail
 
