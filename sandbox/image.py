@@ -281,7 +281,8 @@ def _tarball(process: subprocess.Popen[bytes], talk: _Talk) -> Iterator[bytes]:
 
 
 def _mmdebstrap(tool: str, suite: str, sources: Path, packages: tuple[str, ...], precompile: str) -> list[str]:
-    excluded = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/lintian/*")
+    # Not the manual pages, though finish.sh removes them: a Java's set-up links its own and fails without their folder.
+    excluded = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/lintian/*")
     finish = shlex.quote(str(_IMAGES / "finish.sh"))
     return [
         tool, "--variant=essential", "--format=tar", f"--include={','.join(packages)}",
