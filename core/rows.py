@@ -19,10 +19,10 @@ from typing import Any, BinaryIO, Final
 
 from pydantic import ValidationError
 
-from .errors import InputError, RowError
+from .errors import InputError, RowError, UsageError
 from .problem import Problem, Program, Provenance, Response
 
-__all__ = ["ProblemRow", "parse_response", "parse_row", "read_rows", "row_format"]
+__all__ = ["ProblemRow", "check_readable", "parse_response", "parse_row", "read_rows", "row_format"]
 
 MAX_LINE_BYTES: Final = 1 << 30
 """A longer line is refused: it would be held in memory several times over."""
@@ -40,14 +40,25 @@ class ProblemRow:
 
 
 def row_format(path: str | Path) -> str:
-    """`jsonl`, `gz`, `zst` or `parquet`, by the end of the file's name; "-" is jsonl. Raises: InputError."""
+    """`jsonl`, `gz`, `zst` or `parquet`, by the end of the file's name; "-" is jsonl. Raises: UsageError."""
     name = str(path)
     if name == "-":
         return "jsonl"
     for end, kind in _FORMATS.items():
         if name.endswith(end):
             return kind
-    raise InputError(f"{name}: unknown format; use a name that ends in {', '.join(_FORMATS)}")
+    raise UsageError(f"{name}: unknown format; use a name that ends in {', '.join(_FORMATS)}")
+
+
+def check_readable(path: str | Path) -> None:
+    """For the start of a run, before anything is replaced. Raises: UsageError if there is no such file, or of no known format."""
+    row_format(path)
+    if str(path) != "-":
+        try:
+            with open(path, "rb"):
+                pass
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def read_rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any] | RowError]]:

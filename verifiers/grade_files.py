@@ -19,7 +19,7 @@ from typing import Any
 
 from ..core.errors import InputError, RowError, UsageError
 from ..core.problem import CodeTests
-from ..core.rows import ProblemRow, parse_row, read_rows, row_format
+from ..core.rows import ProblemRow, check_readable, parse_row, read_rows, row_format
 from ..core.verdict import Grade, Verdict
 from .grader import Grader, Item
 
@@ -51,11 +51,12 @@ def grade_file(source: str, target: str, grader: Grader, *, resume: bool = False
 
     `summary` is filled as the run goes on, for a caller that wants to know how far an interrupted run came.
 
-    Raises: UsageError (the target exists; it belongs to another input), InputError (a file cannot be read or written),
+    Raises: UsageError (no such source; the target exists, or belongs to another input), InputError (a file cannot be read or written),
     SandboxUnavailable (code rows, and no sandbox): what was written stays.
     """
     summary = summary or Summary()
     kind = row_format(target)
+    check_readable(source)
     if "-" not in (source, target) and Path(source).exists() and Path(target).exists() and Path(source).samefile(target):
         raise UsageError(f"{target} is the input itself")
     journal = target if kind == "jsonl" else f"{target}.partial.jsonl"

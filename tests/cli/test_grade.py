@@ -85,10 +85,11 @@ def test_standard_input_to_standard_output() -> None:
 
 
 @pytest.mark.parametrize(("args", "code", "says"), [
-    (["absent.jsonl", "-o", "out.jsonl"], 1, "absent.jsonl"),
-    (["in.csv", "-o", "out.jsonl"], 1, "in.csv"),
-    (["in.jsonl", "-o", "out.txt"], 1, "out.txt"),
+    (["absent.jsonl", "-o", "out.jsonl"], 2, "absent.jsonl"),
+    (["in.csv", "-o", "out.jsonl"], 2, "in.csv"),
+    (["in.jsonl", "-o", "out.txt"], 2, "out.txt"),
     (["in.jsonl", "-o", "no/such/folder/out.jsonl"], 1, "no/such/folder"),
+    (["absent.jsonl", "-o", "there.jsonl", "--overwrite"], 2, "absent.jsonl"),
     (["in.jsonl", "-o", "there.jsonl"], 2, "--resume"),
     (["in.jsonl", "-o", "./in.jsonl", "--overwrite"], 2, "input itself"),
     (["in.jsonl", "-o", "-", "--resume"], 2, "--resume"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from assay.core.errors import InputError, RowError
+from assay.core.errors import InputError, RowError, UsageError
 from assay.core.problem import CodeTests, MathAnswer, Program, Response
 from assay.core.rows import parse_row, read_rows
 
@@ -110,5 +110,5 @@ def test_an_unreadable_file_is_one_clear_error(tmp_path: Path, name: str, conten
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(InputError, match=name):
+    with pytest.raises((InputError, UsageError), match=name):
         list(read_rows(path))
