@@ -27,9 +27,11 @@ _DOLLARS: Final = re.compile(r"\s*(?:\$\$(.*)\$\$|\$([^$]*)\$|\\\((.*)\\\)|\\\[(
 _LETTER: Final = re.compile(r"\(?\s*([A-Za-z])\s*\)?\s*[.:)]?")
 _OPTION: Final = re.compile(r"(?:\(\s*([A-J])\s*\)|([A-J])[.:)](?=\s|\\|\$|\{|$))\s*(.*)", re.S)
 _LETTERS: Final = re.compile(r"\(?[A-J]\)?(?:(?:\s*[,;&]\s*|\s+and\s+|\s*)\(?[A-J]\)?)*")
-_TEXT_COMMAND: Final = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox|textrm|rm|bf|textit|operatorname)(?![A-Za-z])\s*|[{}$~]|\\[,;:! ]|\\q?quad(?![A-Za-z])")
+_TEXT_COMMAND: Final = re.compile(
+    r"\\(?:text|textbf|mathrm|mathbf|mbox|textrm|rm|bf|textit|operatorname)(?![A-Za-z])\s*|[{}$~]|\\[,;:! ]|\\q?quad(?![A-Za-z])")
 _TIME: Final = re.compile(r"(\d{1,2}):(\d{2})\s*(?:([ap])\.?\s?m\.?)?", re.I)
 _NO_EXPRESSION: Final = re.compile(r"[$\n;\"=<>]|\\text|(?<![A-Za-z\\])[A-Za-z]{4,}")
+_LAST_TIER: Final = frozenset({"operator_int", "operator_iint", "operator_sum", "operator_prod", "operator_lim"})
 _WORD: Final = re.compile(r"(?<![A-Za-z\\])[A-Za-z]{4,}|[,;\n$]")
 _BOUNDS: Final = re.compile(r"_\s*\{[^{}]*\}")
 _GROUPED: Final = re.compile(r"-?\d{1,3}(?:,\d{3})+")
@@ -150,10 +152,9 @@ def _for_last_tier(a: Parsed, b: Parsed) -> bool:
     """Whether the last tier may look: single expressions, of which one at least has an operator that our parser leaves to it (an
     integral, a sum, a limit). On anything else, prose above all, Math-Verify compares fragments and finds them equal."""
     sides = (a, b)
-    if not any(side.problem.startswith("operator_") for side in sides):
-        return False
-    return all((side.node is not None or side.problem.startswith("operator_")) and len(side.text) <= 400 and not _NO_EXPRESSION.search(_BOUNDS.sub("_0", side.text))
-               for side in sides)
+    return any(side.problem in _LAST_TIER for side in sides) and all(
+        (side.node is not None or side.problem in _LAST_TIER) and len(side.text) <= 400
+        and not _NO_EXPRESSION.search(_BOUNDS.sub("_0", side.text)) for side in sides)
 
 
 def _same_as_lists(a: Parsed, b: Parsed, comparison: Comparison) -> bool:

@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001   full-width punctuation and Unicode's signs are what is meant
 """The text of an answer made uniform before it is read: Unicode to LaTeX, formatting dropped. Linear in the text."""
 from __future__ import annotations
 

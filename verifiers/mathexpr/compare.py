@@ -549,10 +549,9 @@ def _folded(node: Node) -> Node:
         return Mat(tuple(tuple(Call("add", entries) for entries in zip(*rows, strict=True))
                          for rows in zip(*(one.rows for one in matrices), strict=True)))
     if node.op in ("mul", "apply") and len(args) == 2:
-        for scalar, matrix in (args, args[::-1]):
-            if isinstance(matrix, Mat) and not isinstance(scalar, Mat | Seq):
-                factor = scalar
-                return _mapped(matrix, lambda entry: Call("mul", (factor, entry)))
+        scalar, matrix = args if isinstance(args[1], Mat) else args[::-1]
+        if isinstance(matrix, Mat) and not isinstance(scalar, Mat | Seq):
+            return _mapped(matrix, lambda entry: Call("mul", (scalar, entry)))
     if node.op == "div" and isinstance(args[0], Mat) and not isinstance(args[1], Mat | Seq):
         return _mapped(args[0], lambda entry: Call("div", (entry, args[1])))
     return node

@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001   full-width punctuation and the minus sign of Unicode are what is meant
 """From a response to the text of its final answer. Rules, in order; the first that finds something decides:
 
 1. Only the text after `</think>` counts; reasoning that is never closed has no answer.

@@ -654,8 +654,11 @@ def _mixed(whole: Node, above: Node, below: Node) -> Node:
 
 def _is_plain_fraction(node: Node) -> bool:
     """p/q of two integers with 0 < p < q, as the second part of a mixed number has."""
-    return (isinstance(node, Call) and node.op == "div" and all(isinstance(arg, Num) and arg.value.denominator == 1 for arg in node.args)
-            and 0 < node.args[0].value < node.args[1].value)    # type: ignore[union-attr]
+    match node:
+        case Call(op="div", args=(Num(value=above), Num(value=below))):
+            return above.denominator == below.denominator == 1 and 0 < above < below
+        case _:
+            return False
 
 
 def _set(items: tuple[Node, ...]) -> Node:

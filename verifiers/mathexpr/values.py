@@ -279,10 +279,10 @@ def _modulo(node: Node, sample: int, p: int) -> int:
             power = _exact(exponent)
             if power.denominator != 1:
                 raise _NotRational
-            value = _modulo(base, sample, p)
-            if value == 0 and power <= 0:
+            residue = _modulo(base, sample, p)
+            if residue == 0 and power <= 0:
                 raise _NotRational
-            return pow(value, power.numerator, p)
+            return pow(residue, power.numerator, p)
         case _:
             raise _NotRational
 
@@ -296,13 +296,12 @@ class _Numeric:
     """Evaluates with mpmath, whose precision is global to its context: one context of our own, one thread at a time."""
 
     def __init__(self) -> None:
-        import mpmath
+        import mpmath  # type: ignore[import-untyped]
 
         self.mp: Any = mpmath.MPContext()
         self.mpf_error = (ValueError, ZeroDivisionError, OverflowError, mpmath.libmp.NoConvergence)
         self.mp.dps = 2 * _HIGH
-        for constant in (self.mp.pi, self.mp.e, self.mp.ln2, self.mp.ln10):
-            +constant
+        self.constants = [+constant for constant in (self.mp.pi, self.mp.e, self.mp.ln2, self.mp.ln10)]     # so that mpmath keeps them
         self.mp.dps = _LOW
         self.inf = self.mp.inf
 
@@ -396,14 +395,14 @@ class _Numeric:
             return mp.sign(args[0])
         if op in ("Re", "Im", "arg") and len(args) == 1:
             return {"Re": mp.re, "Im": mp.im, "arg": mp.arg}[op](args[0])
-        name = _MP_NAMES.get(op)
-        if name is None or len(args) != 1:
+        function = _MP_NAMES.get(op)
+        if function is None or len(args) != 1:
             raise Undefined
         if self._magnitude(args[0]) > 4000 or (op.endswith("h") and self._magnitude(args[0]) > 20):
             raise TooLarge
         if mp.isinf(args[0]):
             raise Undefined
-        return self._checked(getattr(mp, name)(args[0]), real)
+        return self._checked(getattr(mp, function)(args[0]), real)
 
     def _power(self, node: Call, point: dict[str, Any], real: bool) -> Any:
         mp = self.mp
@@ -478,8 +477,8 @@ class _Numeric:
 
     def vanishes(self, left: Node, right: Node, point: dict[str, Fraction], work: Work, real: bool) -> bool:
         """Whether left - right is zero at a point: its difference must vanish as the precision grows."""
-        differences = []
-        size = None
+        differences: list[Any] = []
+        size: Any = 0
         for digits in (_LOW, _HIGH):
             self.mp.dps = digits
             here = {name: self.mp.mpf(value.numerator) / value.denominator for name, value in point.items()}
@@ -519,7 +518,7 @@ def _fresh_lock() -> None:
     _lock = threading.Lock()
 
 
-def number(node: Node, work: Work, digits: int = 50) -> complex | Any | None:
+def number(node: Node, work: Work, digits: int = 50) -> Any:
     """The value of a constant expression as an mpmath number; None if it has none or is too large."""
     with _lock:
         try:
