@@ -8,7 +8,8 @@
     └── FaultError (RuntimeError)             ours: becomes IE with `.slug` as its reason; retried once
         ├── SandboxUnavailable                the machine cannot give the isolation that was asked for
         ├── SlotDied                          a sandbox slot ended, or broke the protocol, while it had work
-        └── WorkerDied                        a worker process of a verifier ended while it had work
+        ├── WorkerDied                        a worker process of a verifier ended while it had work
+        └── DeadlineExceeded                  an item took longer than its caller's deadline; not tried again
 
 To add one: give it the nearest standard base and, below FaultError, a slug; keep its arguments positional so that it
 pickles; add it to the tree above. What the response or the problem did wrong is no exception: it is a verdict.
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-__all__ = ["AssayError", "CatalogError", "FaultError", "InputError", "RowError", "SandboxUnavailable", "SlotDied",
+__all__ = ["AssayError", "CatalogError", "DeadlineExceeded", "FaultError", "InputError", "RowError", "SandboxUnavailable", "SlotDied",
            "UsageError", "WorkerDied"]
 
 
@@ -63,3 +64,9 @@ class WorkerDied(FaultError):
     """A worker process ended while it had work, other than by the budget that its caller set."""
 
     slug = "worker_died"
+
+
+class DeadlineExceeded(FaultError):
+    """An item took longer than its caller's deadline, counted from the start of its work. Nothing is known of the response."""
+
+    slug = "deadline_exceeded"

@@ -7,6 +7,7 @@ Raises FaultError where the fault is ours; the Grader retries once and makes it 
 """
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 from ..core.checkers import ValidatorChecker
+from ..core.errors import DeadlineExceeded
 from ..core.problem import CodeTests, Limits, Program, TestCase
 from ..core.verdict import BAD_REFERENCE, CaseResult, Grade, Verdict
 from ..sandbox.execution import Compiled, CompileFailed, Ended, Job, Outcome, RunLimits, TestRun
@@ -62,20 +64,24 @@ class _BadReference(Exception):
 class CodeVerifier:
     """Grades programs with the slots of `pool`; any number of `grade` calls may be under way."""
 
-    def __init__(self, pool: Executor, *, reward: RewardName = "all_tests", detail: Detail = "first") -> None:
+    def __init__(self, pool: Executor, *, reward: RewardName = "all_tests", detail: Detail = "first", deadline_s: float | None = None) -> None:
         self._pool = pool
+        self._deadline_s = deadline_s
         self._reward: RewardName = reward
         self._detail: Detail = detail
 
     async def grade(self, reward: CodeTests, program: Program) -> Grade:
-        """Raises: FaultError."""
+        """Raises: FaultError; DeadlineExceeded `deadline_s` after the program came to a slot."""
         started = time.perf_counter()
         record = _Record()
         fault = _reference_fault(reward) or missing_for(self._reward, reward)
         try:
             if fault:
                 raise _BadReference(fault)
-            failed = await self._run(reward, program, record)
+            async with asyncio.timeout(None) as clock:
+                failed = await self._run(reward, program, record, clock)
+        except TimeoutError:
+            raise DeadlineExceeded(f"not graded within {self._deadline_s} s; {len(record.cases)} tests were run") from None
         except _BadReference as error:
             return Grade(Verdict.IE, None, BAD_REFERENCE, str(error), tuple(record.cases), wall_s=time.perf_counter() - started)
         wall_s = time.perf_counter() - started
@@ -90,7 +96,7 @@ class CodeVerifier:
             {"reward": self._reward, "tests": total, "passed": sum(passed)},
             cpu_s=sum(case.cpu_s for case in record.cases), wall_s=wall_s, memory_bytes=max(memory, default=None))
 
-    async def _run(self, reward: CodeTests, program: Program, record: _Record) -> CompileFailed | None:
+    async def _run(self, reward: CodeTests, program: Program, record: _Record, clock: asyncio.Timeout) -> CompileFailed | None:
         stop = reward.stop_on_failure and not needs_every_test(self._reward)
         tests = reward.tests if reward.mode != "assert" else (TestCase(input=reward.test_code, output=None),)
         runs = [_test_run(reward, test) for test in tests]
@@ -101,6 +107,8 @@ class CodeVerifier:
             outcomes: list[Outcome] = []
             async with aclosing(self._pool.execute(job)) as results:    # type: ignore[type-var]  # an async generator has aclose
                 async for result in results:
+                    if self._deadline_s is not None and clock.when() is None:   # the wait for a slot does not count
+                        clock.reschedule(asyncio.get_running_loop().time() + self._deadline_s)
                     if isinstance(result, CompileFailed):
                         return result
                     if isinstance(result, Compiled):

@@ -17,6 +17,7 @@ import contextlib
 import os
 import queue
 import threading
+import time
 import traceback
 import weakref
 from collections.abc import AsyncIterator, Generator, Iterable, Sequence
@@ -25,11 +26,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ..core.errors import FaultError, SandboxUnavailable
+from ..core.errors import DeadlineExceeded, FaultError, SandboxUnavailable
 from ..core.problem import CodeTests, MathAnswer, Problem, Program, Response
 from ..core.verdict import Grade, Verdict
 from .code_tests import CodeVerifier, Detail
 from .extract import extract_program
+from .metrics import Metrics, prometheus_text
 from .repeats import Repeats
 from .reward import REWARD_NAMES, RewardName
 
@@ -58,6 +60,7 @@ class _Settings:
     python: str | None
     image: str | None
     runtime: str | None
+    deadline_s: float | None
 
 
 class Grader:
@@ -66,7 +69,8 @@ class Grader:
     sandbox: `auto` (docker where a daemon answers, else local), `docker` or `local`; slots: sandboxes at once (None: one a core);
     workers: threads, each with a killable worker process, for math (None: one a core); reward: see verifiers/reward.py; detail:
     how many failed tests `Grade.detail` describes (`none`, `first`, `all`); python: interpreter for programs on the local
-    backend; image and runtime: docker's.
+    backend; image and runtime: docker's; deadline_s: wall seconds that one program may take in all, counted from when a slot takes
+    it up, then IE `deadline_exceeded` (None: its tests' limits alone; math has the budget of its policy).
 
     Raises: ValueError for an unknown reward or sandbox. SandboxUnavailable only from `start_sandbox`; elsewhere it is IE.
     """
@@ -74,15 +78,22 @@ class Grader:
     __name__ = "assay"
 
     def __init__(self, sandbox: str = "auto", *, slots: int | None = None, workers: int | None = None, reward: str = "all_tests",
-                 detail: Detail = "first", python: str | None = None, image: str | None = None, runtime: str | None = None) -> None:
+                 detail: Detail = "first", python: str | None = None, image: str | None = None, runtime: str | None = None,
+                 deadline_s: float | None = None) -> None:
         if sandbox not in ("auto", "docker", "local"):
             raise ValueError(f"unknown sandbox {sandbox!r}: auto, docker or local")
         names: dict[str, RewardName] = {known: known for known in REWARD_NAMES}
         name = names.get(reward)
         if name is None:
             raise ValueError(f"unknown reward {reward!r}: {', '.join(REWARD_NAMES)}")
-        self._settings = _Settings(sandbox, slots, workers, name, detail, python, image, runtime)
+        if deadline_s is not None and not 0 < deadline_s < float("inf"):
+            raise ValueError(f"deadline_s is a positive number of seconds, not {deadline_s!r}")
+        self._settings = _Settings(sandbox, slots, workers, name, detail, python, image, runtime, deadline_s)
+        self._set_up()
+
+    def _set_up(self) -> None:
         self._lock = threading.Lock()
+        self._metrics = Metrics()
         self._engine: _Engine | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -90,8 +101,7 @@ class Grader:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._settings = state["_settings"]
-        self._lock = threading.Lock()
-        self._engine = None
+        self._set_up()
 
     def __enter__(self) -> Grader:
         return self
@@ -101,7 +111,15 @@ class Grader:
 
     def submit(self, problem: Problem, response: Response | Program | str) -> Future[Grade]:
         """A future that never raises for what the item is: whatever goes wrong is an IE."""
-        return self._started().submit(problem, Response(response) if isinstance(response, str) else response)
+        started = time.perf_counter()
+        self._metrics.started()
+        future = self._started().submit(problem, Response(response) if isinstance(response, str) else response)
+
+        def note(done: Future[Grade]) -> None:
+            self._metrics.finished(None if done.cancelled() else done.result(), time.perf_counter() - started)
+
+        future.add_done_callback(note)
+        return future
 
     def grade(self, problem: Problem, response: Response | Program | str) -> Grade:
         return self.submit(problem, response).result()
@@ -170,6 +188,14 @@ class Grader:
         """Starts the sandbox now; its backend and level of isolation in one line. Raises: SandboxUnavailable."""
         return self._started().start_sandbox()
 
+    def metrics(self) -> dict[str, Any]:
+        """Counts by verdict and reason, latencies, retries and what is in flight, of this process: see verifiers/metrics.py."""
+        return self._metrics.to_dict()
+
+    def prometheus(self) -> str:
+        """`metrics` in Prometheus' text format."""
+        return prometheus_text(self.metrics())
+
     def close(self) -> None:
         """Ends the pools of this process; the next grade starts new ones."""
         with self._lock:
@@ -183,18 +209,19 @@ class Grader:
             return engine
         with self._lock:
             if self._engine is None or self._engine.pid != os.getpid():
-                self._engine = _Engine(self._settings)
+                self._engine = _Engine(self._settings, self._metrics)
             return self._engine
 
 
 class _Engine:
     """What a Grader runs in one process: an event loop in a thread for the sandbox, and threads for math."""
 
-    def __init__(self, settings: _Settings) -> None:
+    def __init__(self, settings: _Settings, metrics: Metrics) -> None:
         from .math_answer import MathVerifier
 
         self.pid = os.getpid()
         self._settings = settings
+        self._metrics = metrics
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._slots = settings.slots or cores
         workers = settings.workers or cores
@@ -274,13 +301,13 @@ class _Engine:
         async with self._turns:
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
-                    verifier = CodeVerifier(await self._sandbox(), reward=self._settings.reward, detail=self._settings.detail)
+                    s = self._settings
+                    verifier = CodeVerifier(await self._sandbox(), reward=s.reward, detail=s.detail, deadline_s=s.deadline_s)
                     return await verifier.grade(reward, program)
-                except SandboxUnavailable as error:
-                    return _internal_error(error)
                 except FaultError as error:
-                    if attempt == _ATTEMPTS:
+                    if attempt == _ATTEMPTS or isinstance(error, SandboxUnavailable | DeadlineExceeded):
                         return _internal_error(error)
+                    self._metrics.retried()
                 except Exception as error:  # noqa: BLE001  # the boundary: one item's error is its own IE, with its traceback
                     return _internal_error(error)
         raise AssertionError("unreachable")
@@ -294,6 +321,7 @@ class _Engine:
             except FaultError as error:
                 if attempt == _ATTEMPTS:
                     return _internal_error(error)
+                self._metrics.retried()
             except Exception as error:  # noqa: BLE001  # the boundary, as above
                 return _internal_error(error)
         raise AssertionError("unreachable")

@@ -188,3 +188,32 @@ def _note_children(grader: Grader) -> None:
 def test_wrong_settings_are_refused_at_once(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         Grader(**settings)
+
+
+def test_a_deadline_counts_from_the_start_of_work() -> None:
+    nap = "import time; time.sleep(0.3)\n"
+    with Grader("local", slots=1, workers=1, deadline_s=1.0) as g:
+        g.start_sandbox()
+        grades = g.grade_many([(ADD, Program(f"{nap}# {n}\n{RIGHT.source}")) for n in range(4)])    # 2.4 s in all, 0.6 s each
+        assert verdicts(grades) == ["AC"] * 4
+        hung = g.grade(ADD, Program("import time; time.sleep(60)"))
+        assert (hung.verdict, hung.score, hung.reason) == (Verdict.IE, None, "deadline_exceeded")
+        assert g.grade(ADD, RIGHT).verdict is Verdict.AC
+        metrics = g.metrics()
+    assert metrics["grades"] == {"AC": 5, "IE": 1} and metrics["reasons"]["deadline_exceeded"] == 1
+    assert metrics["in_flight"] == 0 and metrics["latency_s"]["count"] == 6
+
+
+def test_metrics_show_every_fault(grader: Grader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CodeVerifier", Dying)
+    before = grader.metrics()
+    Dying.deaths = 3
+    problem = ADD.model_copy(deep=True)
+    grades = [grader.grade(problem, Program(text)) for text in ("a", "b", "bug")]
+    after = grader.metrics()
+    assert verdicts(grades) == ["IE", "AC", "IE"]
+    assert after["retries"] - before["retries"] == 2
+    assert after["reasons"]["slot_died"] - before["reasons"].get("slot_died", 0) == 1
+    assert after["reasons"]["internal_error"] - before["reasons"].get("internal_error", 0) == 1
+    text = grader.prometheus()
+    assert 'assay_reasons_total{reason="slot_died"}' in text and f'assay_latency_seconds_count {after["latency_s"]["count"]}' in text
