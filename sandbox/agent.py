@@ -11,9 +11,10 @@ the run's user, reaps all, empties the folders and answers. Sources are compiled
 Who is whose child: the fork server has exit signal 0, so `wait4(-1)` without __WALL sees only orphans of the program, and its ECHILD
 means that none is left. Programs get the signal 0 too (CLONE_PARENT copies it) until they exec; both are waited for by pid with __WALL.
 """
+import _socket
 import atexit
+import binascii
 import builtins
-import base64
 import collections
 import ctypes
 import errno
@@ -24,18 +25,14 @@ import json
 import marshal
 import mmap
 import os
-import re
 import resource
 import select
-import shutil
 import signal
-import socket
 import stat
 import struct
 import sys
 import threading
 import time
-import traceback
 import types
 
 PROTOCOL = 1
@@ -53,6 +50,7 @@ FILE_DESCRIPTORS = 1024                 # that a program may hold
 POLL_S = 0.02                           # between two looks at the CPU time and memory of a run that nears a limit
 MEMORY_POLL_S = 0.03                    # without a cgroup: between two looks at its memory
 STARVED = 6                             # a run may take this many times its wall limit while it waits for a core (busy machines)
+URGENT = -10                            # niceness of the agent, where it may: a limit or a cancellation waits for no busy program
 STUCK_S = 5.0                           # killed processes are gone long before
 IDLE_SHARE = 0.1                        # of its CPU limit: a run that met the wall limit with less is tried once more
 
@@ -68,9 +66,23 @@ _exit, _write, _ftruncate, _pread = os._exit, os.write, os.ftruncate, os.pread
 
 libc = ctypes.PyDLL(None, use_errno=True)       # keeps the GIL: a clone of a thread without it could never run Python
 sys_clone = SYS_CLONE[os.uname().machine]
-WARM = ("abc array ast bisect cmath collections.abc contextlib copy dataclasses datetime decimal enum fractions functools heapq io itertools "
-        "json keyword linecache locale math numbers operator queue random re signal statistics string struct textwrap threading time "
-        "traceback types typing unicodedata weakref zlib").split()
+WARM = ("abc array bisect cmath collections collections.abc contextlib copy datetime decimal enum fractions functools heapq io itertools "
+        "json keyword math numbers operator queue random re signal statistics string struct threading time types typing weakref").split()
+
+
+ENVIRONMENT = ("PATH", "LANG", "HOME", "TMPDIR")
+
+
+def site_packages():
+    """What `site` does that programs rely on (exit(), the path), without the code that .pth files hold."""
+    import site
+
+    for function in (site.setquit, site.setcopyright, site.sethelper):
+        function()
+    if sys.prefix == sys.base_prefix and not os.path.exists(os.path.join(os.path.dirname(sys.executable), "..", "pyvenv.cfg")):
+        sys.path += [path for path in site.getsitepackages() if os.path.isdir(path)]
+    else:
+        site.venv(set(sys.path))
 
 
 def raw_clone(flags):
@@ -83,6 +95,12 @@ def memfd(name, flags=0):
         return os.memfd_create(name, flags | MFD_EXEC)
     except OSError:                      # older than Linux 6.3
         return os.memfd_create(name, flags)
+
+
+def trace():
+    import traceback
+
+    return traceback.format_exc().encode("utf-8", "replace")
 
 
 def quiet(function, *arguments):
@@ -99,8 +117,8 @@ def become(want, fds):
     for n in (0, 1, 2):
         os.dup2(fds[n], n)
         os.close(fds[n])
-    if want["proc"]:
-        quiet(write_text, want["proc"] + "/self/oom_score_adj", b"1000")
+    if want["shield"]:
+        quiet(write_text, want["shield"] + "/self/oom_score_adj", b"1000")
     os.setsid()
     os.chdir(want["work"])
     cpu = want["cpu"]
@@ -179,6 +197,8 @@ def play_compile(source_fd, out):
         code = compile(read_all(source_fd), "main.py", "exec", 0, True)
         text = marshal.dumps(code)
     except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
+        import traceback
+
         lines = "".join(traceback.format_exception_only(type(error), error))
         _write(out, lines.encode("utf-8", "replace")[:MESSAGE])
         return 1
@@ -469,19 +489,18 @@ def fork_server(sock, config):
             _exit(0)
         fds = []
         for level, kind, payload in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
                 fds.extend(struct.unpack("%di" % (len(payload) // 4), payload))
+        want = marshal.loads(data)
         pid = raw_clone(CLONE_PARENT)
         if pid == 0:
             status = 1
             try:
                 sock.close()
-                want = marshal.loads(data)
-                del data, ancillary, payload
                 become(want, fds)
                 status = play(want, fds)
             except BaseException:
-                quiet(_write, 2, traceback.format_exc().encode("utf-8", "replace"))
+                quiet(_write, 2, trace())
                 status = 1
             finally:
                 _exit(status)
@@ -495,7 +514,7 @@ def harden(config):
     text = config["seccomp"].get(os.uname().machine)
     if text is None:
         return
-    code = base64.b64decode(text)
+    code = binascii.a2b_base64(text)
 
     class Program(ctypes.Structure):
         _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
@@ -667,6 +686,7 @@ class Agent:
         self.cpus = len(os.sched_getaffinity(0))
         self.server = self.sock = None
         self.code = None
+        self.ooms = self.oom_kills()
 
     # ---- start
 
@@ -678,25 +698,28 @@ class Agent:
             except ImportError:
                 pass
         PREAMBLE.update(preamble())
-        os.environ.pop("PYTHONHASHSEED", None)
+        for name in set(os.environ) - set(ENVIRONMENT):
+            del os.environ[name]
+        site_packages()
         sys.path[:] = [self.config["work"]] + [path for path in sys.path if path]
         sys.dont_write_bytecode = True
         global OWN_STREAMS
         OWN_STREAMS = (sys.stdout, sys.stderr)
         self.start_server()
+        quiet(os.setpriority, os.PRIO_PROCESS, 0, URGENT)    # after the fork server, which programs take theirs from
         self.channel = Channel(source, sink, self.blobs)
         self.channel.send(HELLO, {"protocol": PROTOCOL, "python": sys.version.split()[0], "machine": os.uname().machine, "cpus": self.cpus})
 
     def start_server(self):
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         pid = raw_clone(0)
         if pid == 0:
             status = 1
             try:
                 os.dup2(theirs.fileno(), 9)
-                fork_server(socket.socket(fileno=9), self.config)
+                fork_server(_socket.socket(fileno=9), self.config)
             except BaseException:
-                quiet(_write, 2, traceback.format_exc().encode("utf-8", "replace"))
+                quiet(_write, 2, trace())
             finally:
                 _exit(status)
         theirs.close()
@@ -711,7 +734,7 @@ class Agent:
         """Start a program. Returns its pid. Raises Died."""
         packet = marshal.dumps(want)
         try:
-            self.sock.sendmsg([packet], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("%di" % len(fds), *fds))])
+            self.sock.sendmsg([packet], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("%di" % len(fds), *fds))])
             answer = self.sock.recv(4)
         except OSError as error:
             raise Died(str(error)) from None
@@ -850,11 +873,12 @@ class Agent:
         self.set_limits(limits["memory"], limits["processes"])
         before = self.usage()            # page cache of files that others read: not this run's
         want["cpu"] = int(limits["cpu"]) + 2
-        want["uid"], want["proc"], want["work"] = self.uid, self.config["proc"], self.config["work"]
+        want["uid"], want["work"] = self.uid, self.config["work"]
+        # where the agent shares the programs' memory limit, the kernel is told to end them first
+        want["shield"] = None if "memory_limit" in self.fds else self.config["proc"]
         want["nproc"] = 0 if "pids_limit" in self.fds else limits["processes"] + 1
         grouped = self.group_cpu_s()
         spent = self.server_cpu_s()
-        ooms = self.oom_kills()
         start = time.monotonic()
         pid = self.launch(want, fds)
         pidfd = os.pidfd_open(pid)
@@ -869,9 +893,11 @@ class Agent:
         run.cpu_s = usage.ru_utime + usage.ru_stime + self.end_all()
         if "memory_peak" in self.fds:
             run.peak = max(0, self.peak() - before)
-        if grouped is not None and "cpu_usage" in self.fds:
+        if grouped is not None and "cpu_usage" in self.fds and run.wall_s * self.cpus > limits["cpu"] / 4:
+            # children that nobody waited for are in no rusage; in a shorter run they cannot have used enough to matter
             run.cpu_s = max(run.cpu_s, self.group_cpu_s() - grouped - (self.server_cpu_s() - spent))
-        run.oom = self.oom_kills() > ooms
+        ooms, self.ooms = self.ooms, self.oom_kills()
+        run.oom = self.ooms > ooms
         if "memory_peak" not in self.fds:
             run.peak = max(run.peak, usage.ru_maxrss * 1024)
         run.maxrss = usage.ru_maxrss * 1024
@@ -971,13 +997,15 @@ class Agent:
     def clean(self):
         for folder in self.config["clean"]:
             try:
+                if os.stat(folder).st_size == 0:      # of a tmpfs: nothing in it
+                    continue
                 names = os.listdir(folder)
             except FileNotFoundError:
                 continue
             if names:
-                self.renew(folder, len(names))
+                self.renew(folder)
 
-    def renew(self, folder, _count):
+    def renew(self, folder):
         options = self.config["remount"].get(folder)
         if options is not None:
             libc.umount2(folder.encode(), MNT_DETACH)
@@ -1141,7 +1169,7 @@ class Agent:
                 given = reopen(self.proc, data.fd)
                 opened.append(given)
                 extra += [result, given]
-                nonce = base64.b16encode(os.urandom(16))
+                nonce = binascii.hexlify(os.urandom(16))
                 want.update(what=mode, output=most, entry=job.get("entry"), nonce=nonce)
         else:
             want.update(what="exec", env=language["env"])
@@ -1219,7 +1247,11 @@ def is_zombie(proc, pid):
 
 def found(name, language):
     """The path of a language's binary, or None."""
-    return shutil.which(name, path=language["env"].get("PATH"))
+    for folder in language["env"]["PATH"].split(":"):
+        path = os.path.join(folder, name)
+        if os.access(path, os.X_OK) and os.path.isfile(path):
+            return path
+    return None
 
 
 def reopen(proc, fd):
@@ -1316,10 +1348,10 @@ def main(config):
     except (Gone, BrokenPipeError, ConnectionResetError):
         pass
     except BaseException:
-        text = traceback.format_exc()
-        quiet(_write, 2, text.encode("utf-8", "replace"))
+        text = trace()
+        quiet(_write, 2, text)
         try:
-            agent.channel.send(FAULT, {"message": text[-4000:]})
+            agent.channel.send(FAULT, {"message": text.decode("utf-8", "replace")[-4000:]})
         except BaseException:
             pass
         _exit(1)

@@ -30,7 +30,7 @@ from .backend import WORK, agent_config
 from .daemon import connect, said
 from .image import find_image
 from .languages import Language
-from .protocol import BOOT, boot_bytes
+from .protocol import BOOT, PYTHON_OPTIONS, boot_bytes
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -47,9 +47,9 @@ PROCESSES: Final = 4096 + 64
 OPEN_FILES: Final = 4096
 TMPFS: Final = {
     WORK: "rw,exec,nosuid,nodev,size=512m,nr_inodes=32k,mode=1777",
-    "/tmp": "rw,noexec,nosuid,nodev,size=512m,nr_inodes=32k,mode=1777",
+    "/tmp": "rw,noexec,nosuid,nodev,size=256m,nr_inodes=32k,mode=1777",
     "/var/tmp": "rw,noexec,nosuid,nodev,size=64m,nr_inodes=4k,mode=1777",
-    "/dev/shm": "rw,noexec,nosuid,nodev,size=512m,nr_inodes=4k,mode=1777",
+    "/dev/shm": "rw,noexec,nosuid,nodev,size=256m,nr_inodes=4k,mode=1777",
     "/dev/mqueue": "ro,noexec,nosuid,nodev,size=4k,nr_inodes=2,mode=0555",    # else message queues, as files, would outlive a test
 }
 """Memory-backed, so the container's memory limit bounds their sum; the file counts bound the time to empty them."""

@@ -24,7 +24,7 @@ from .backend import WORK, Link, agent_config
 from .cgroups import CgroupHome, SlotGroup, find_home, remove_stale
 from .headers import SLOT_FOLDER, header_folder, make_headers
 from .languages import Language
-from .protocol import BOOT, boot_bytes
+from .protocol import BOOT, PYTHON_OPTIONS, boot_bytes
 
 __all__ = ["LocalBackend", "default_python"]
 
@@ -119,7 +119,7 @@ class LocalBackend:
             "files": [("/etc/passwd", f"root:x:0:0:root:/:/bin/false\nrunner:x:{uid}:{uid}:runner:{WORK}:/bin/sh\n"),
                       ("/etc/group", f"root:x:0:\nrunner:x:{uid}:\n"), ("/etc/hosts", "127.0.0.1 localhost\n"),
                       ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n")],
-            "tmpfs": _FOLDERS, "pivot_root": _PIVOT_ROOT[platform.machine()], "python": self._python, "boot": BOOT, "env": _ENVIRONMENT,
+            "tmpfs": _FOLDERS, "pivot_root": _PIVOT_ROOT[platform.machine()], "python": self._python, "boot": [*PYTHON_OPTIONS, "-c", BOOT], "env": _ENVIRONMENT,
         }
 
     async def close(self) -> None:

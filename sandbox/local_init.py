@@ -1,6 +1,6 @@
 """Started by sandbox/local.py as a program of its own: makes the namespaces and the file system of a slot, then becomes its agent.
 
-    python3 -I -S local_init.py '{"parent": PID, "boot": "...", "python": PATH, "binds": [...], ...}'
+    python3 -I -S local_init.py '{"parent": PID, "boot": [...], "python": PATH, "binds": [...], ...}'
 
 Standard library only, and no import of ours: it runs before anything of assay does. fd 0 and 1 are the channel and are handed on. What
 goes wrong is told on fd 2 in one line that starts with `assay:`; the exit code is then 71.
@@ -21,7 +21,8 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVA
 KEPT_FLAGS = 8 | 1024 | 2048 | (1 << 21)         # noexec, noatime, nodiratime, relatime: a user namespace may not clear them
 MNT_DETACH = 2
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP = 1, 24
-KEPT_CAPABILITIES = {0, 1, 3, 5, 6, 7, 21, 24}   # chown, dac_override, fowner, kill, setgid, setuid, sys_admin (remount), sys_resource
+KEPT_CAPABILITIES = {0, 1, 3, 5, 6, 7, 21, 23, 24}
+# chown, dac_override, fowner, kill, setgid, setuid, sys_admin (for fresh folders), sys_nice (for the agent), sys_resource
 STACK = 1 << 30                                  # of a program's main thread; threads get their own
 DEVICES = ("null", "zero", "full", "random", "urandom")
 
@@ -132,7 +133,7 @@ def become_agent(config, root):
     hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
     stack = STACK if hard == resource.RLIM_INFINITY else min(STACK, hard)
     resource.setrlimit(resource.RLIMIT_STACK, (stack, stack))
-    os.execve(config["python"], [config["python"], "-s", "-B", "-c", config["boot"]], config["env"])
+    os.execve(config["python"], [config["python"], *config["boot"]], config["env"])
 
 
 def main():

@@ -24,15 +24,17 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-__all__ = ["BOOT", "PROTOCOL", "Frame", "Kind", "ProtocolError", "Reader", "boot_bytes", "encode", "read_frame"]
+__all__ = ["BOOT", "PROTOCOL", "PYTHON_OPTIONS", "Frame", "Kind", "ProtocolError", "Reader", "boot_bytes", "encode", "read_frame"]
 
 PROTOCOL: Final = 1
 HEAD: Final = struct.Struct("<QBI")
 MAX_FRAME: Final = 4 << 30
 """No frame is longer: a slot that says so is broken."""
 
+PYTHON_OPTIONS: Final = ("-s", "-S", "-B")
+"""No .pth files (the agent adds site-packages itself), no byte code written."""
 BOOT: Final = (
-    "import os,struct,builtins\n"
+    "import os,struct,builtins,marshal\n"
     "def r(n):\n"
     " b=b''\n"
     " while len(b)<n:\n"
@@ -41,12 +43,20 @@ BOOT: Final = (
     "  b+=c\n"
     " return b\n"
     "s=r(struct.unpack('<I',r(4))[0]);c=r(struct.unpack('<I',r(4))[0])\n"
-    "n={'__name__':'assay_agent','__builtins__':dict(vars(builtins)),'AGENT_SOURCE':s}\n"
-    "exec(compile(s,'<agent>','exec'),n)\n"
+    "p=os.pipe()\n"
+    "if os.fork()==0:\n"
+    " os.fdopen(p[1],'wb').write(marshal.dumps(compile(s,'<agent>','exec')))\n"
+    " os._exit(0)\n"
+    "os.close(p[1])\n"
+    "with os.fdopen(p[0],'rb') as f: s=f.read()\n"
+    "os.wait()\n"
+    "n={'__name__':'assay_agent','__builtins__':dict(vars(builtins))}\n"
+    "exec(marshal.loads(s),n)\n"
     "n['main'](c)\n"
 )
-"""`python3 -s -B -c BOOT` reads the agent's source and its configuration from fd 0 and becomes the agent: fd 0 and 1 carry the frames.
-The agent's functions get a copy of the builtins, so that no program can change what they mean by patching the module."""
+"""`python3 *PYTHON_OPTIONS -c BOOT` reads the agent's source and its configuration from fd 0 and becomes the agent: fd 0 and 1 carry the frames.
+
+It is compiled in a child, so that the memory this takes is in no fork server. The agent's functions get a copy of the builtins, so that no program can change what they mean by patching the module."""
 
 
 class Kind(IntEnum):
