@@ -31,6 +31,7 @@ _TEXT_COMMAND: Final = re.compile(
     r"\\(?:text|textbf|mathrm|mathbf|mbox|textrm|rm|bf|textit|operatorname)(?![A-Za-z])\s*|[{}$~]|\\[,;:! ]|\\q?quad(?![A-Za-z])")
 _TIME: Final = re.compile(r"(\d{1,2}):(\d{2})\s*(?:([ap])\.?\s?m\.?)?", re.I)
 _NO_EXPRESSION: Final = re.compile(r"[$\n;\"=<>]|\\text|(?<![A-Za-z\\])[A-Za-z]{4,}")
+_TEXTUAL: Final = re.compile(r"[^\W\d_]{2,}")
 _LAST_TIER: Final = frozenset({"operator_int", "operator_iint", "operator_sum", "operator_prod", "operator_lim"})
 _WORD: Final = re.compile(r"(?<![A-Za-z\\])[A-Za-z]{4,}|[,;\n$]")
 _BOUNDS: Final = re.compile(r"_\s*\{[^{}]*\}")
@@ -78,7 +79,7 @@ def compare_texts(gold: str, answer: str, policy: MathPolicy, work: Work) -> Out
         return Outcome(by_text, "equal" if by_text else "different")
     first, second = parsed(a), parsed(b)
     if first.node is None or second.node is None:
-        if words_equal(normal_words(cleaned(a)), normal_words(cleaned(b))):
+        if _TEXTUAL.search(a) and words_equal(normal_words(cleaned(a)), normal_words(cleaned(b))):
             return Outcome(True, "equal")
         return Outcome(False, "different", open=_for_last_tier(first, second))
     comparison = Comparison(work, policy)

@@ -41,6 +41,9 @@ _DROPPED: Final = re.compile(
     r"|Bigg|bigm|mathstrut|strut|blacksquare|square|Box|qed|noindent|centering|medspace|thinspace|negthinspace|enspace|relax)(?![A-Za-z])"
     r"|\\(?:hspace|vspace|phantom|hphantom|vphantom|label|tag|color)\*?\{[^{}]*\}")
 _DOLLAR_AMOUNT: Final = re.compile(r"\\?\$(?=\s*[\d.])")
+_LABEL: Final = re.compile(
+    r"^\s*\\(?:text|textbf|mathrm|mbox)\s*\{[A-Za-z ,']{0,60}(?:\b(?:is|are|equals|about|approximately|roughly|answer)\b\s*:?|:|=)\s*\}(?=\s*\S)")
+_END: Final = re.compile(r"(?<!\.)[.,;:]\s*$")
 _NEXT_LINE: Final = re.compile(r"\$[ \t]*\n\s*\$")
 _PLAIN_DROP: Final = re.compile(r"\\(?:left|right)(?![A-Za-z])|[$~]|\\(?:[,;:! ]|q?quad(?![A-Za-z]))")
 _SPACE: Final = re.compile(r"(?<![0-9,])\s+|(?<=,)\s+(?![0-9]{3})|\s+(?![0-9])")
@@ -60,6 +63,7 @@ def cleaned(text: str) -> str:
         if "\\\\" in text:
             text = _ESCAPED_TWICE.sub(r"\\", text)
         text = _DROPPED.sub("", text)
+        text = _LABEL.sub("", text)
     if "$" in text and "\n" in text:
         text = _NEXT_LINE.sub("$, $", text)
     return text.strip()
@@ -71,4 +75,4 @@ def plain_form(text: str) -> str:
     Braces stay, and white space between digits: without them 1/12 would be 11/2.
     """
     text = text.replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac").replace("\\cfrac", "\\frac")
-    return _SPACE.sub("", _PLAIN_DROP.sub(" ", text)).rstrip(".,;:")
+    return _END.sub("", _SPACE.sub("", _PLAIN_DROP.sub(" ", text)))

@@ -72,7 +72,7 @@ class _Named:
 def same(a: Node, b: Node, c: Comparison) -> bool:
     """Raises: OutOfBudget."""
     try:
-        return _same(a, b, c, 0)
+        return _same(a, b, c, 0) or any(_has_plain_log(node) for node in (a, b)) and _same(_common_logs(a), _common_logs(b), c, 0)
     except RecursionError:
         c.limits = True
         return False
@@ -81,6 +81,22 @@ def same(a: Node, b: Node, c: Comparison) -> bool:
             raise
         c.limits |= isinstance(error, TooLarge)
         return False
+
+
+def _has_plain_log(node: Node) -> bool:
+    return any(isinstance(one, Call) and one.op == "log" and len(one.args) == 1 for one in walk(node))
+
+
+def _common_logs(node: Node) -> Node:
+    """`log` without a base is the natural one or the common one: the same on both sides."""
+    if isinstance(node, Call):
+        args = tuple(_common_logs(arg) for arg in node.args)
+        return Call(node.op, (*args, Num(Fraction(10))) if node.op == "log" and len(args) == 1 else args)
+    if isinstance(node, Seq):
+        return Seq(node.brackets, tuple(_common_logs(item) for item in node.items))
+    if isinstance(node, Rel):
+        return Rel(node.ops, tuple(_common_logs(side) for side in node.sides))
+    return node
 
 
 def _same(a: Node, b: Node, c: Comparison, depth: int) -> bool:
@@ -204,15 +220,24 @@ def _both_named(a: _Named, b: _Named, c: Comparison, depth: int) -> bool:
     if _label_key(a.label) == _label_key(b.label):
         return _same(a.value, b.value, c, depth + 1) or _renamed_parameter(a, b, c)
     if a.relation.ops == b.relation.ops == ("=",):
-        return _same_equation(a.relation, b.relation, c)
+        return _same_equation(a.relation, b.relation, c) or _satisfies(a, b.relation, c) or _satisfies(b, a.relation, c)
     return False
+
+
+def _satisfies(named: _Named, equation: Rel, c: Comparison) -> bool:
+    """y = 1/x against x y = 1: the equation, linear in y, has the named value as its solution."""
+    if not isinstance(named.label, Sym) or named.label.name in symbols(named.value) or isinstance(named.value, Seq | Mat | Words):
+        return False
+    return (named.label.name in symbols(_difference(equation)) and bool(symbols(named.value))
+            and not any(isinstance(side, Seq | Mat | Words) for side in equation.sides) and _solves(equation, named.value, c))
 
 
 def _one_named(named: _Named, other: Node, c: Comparison, depth: int) -> bool:
     value = named.value
     other_value = _chain_value(other)
     if isinstance(other_value, Rel) and other_value.ops == ("=",):
-        return named.relation.ops == ("=",) and _same_equation(named.relation, other_value, c)
+        return named.relation.ops == ("=",) and (
+            _same_equation(named.relation, other_value, c) or _satisfies(named, other_value, c))
     if _same(value, other_value, c, depth + 1):
         return True
     if isinstance(named.label, Sym) and not isinstance(other_value, Rel | Seq | Mat | Words):
@@ -332,7 +357,9 @@ def _as_sets(a: Node, b: Node, c: Comparison) -> str | None:
         if isinstance(a, SetOf) and isinstance(b, SetOf):
             return "equal" if _same_builder(a, b, c) else "different"
         return None
-    return "equal" if same_set(first, second, c.work) else "different"
+    if same_set(first, second, c.work) or (isinstance(a, Rel) and isinstance(b, Rel) and _same_inequality(a, b, c)):
+        return "equal"
+    return "different"
 
 
 def _same_builder(a: SetOf, b: SetOf, c: Comparison) -> bool:
@@ -571,6 +598,8 @@ def _same_words(a: Node, b: Node, c: Comparison) -> bool:
     assert isinstance(words, Words)
     if other == Sym("empty"):
         return words_equal(words.text, "no solution")
+    if other == Sym("oo"):
+        return words.text in ("infinity", "positive infinity", "infinite")
     value = words_number(words.text)
     return value is not None and c.equal(Num(Fraction(value)), _plain(other)) if not isinstance(other, Seq | Rel) else False
 
@@ -707,8 +736,8 @@ def _rounds_to(decimal: Node, value: Node, c: Comparison) -> bool:
         known = Fraction(int(real * 10**60), 10**60) if abs(real) < 10**40 else None
         if known is None:
             return False
-    elif known.denominator == 1 and not as_float:
-        return False            # 0.9999999999 is not 1
+    elif known.denominator == 1 and (not as_float or abs(known) > 2**53):
+        return False            # 0.9999999999 is not 1; the last digits of a large integer count
     if as_float and abs(known - shown) <= abs(known) * FLOAT_NOISE:
         return True
     steps, digits = abs(known) / unit, abs(shown) / unit

@@ -43,7 +43,7 @@ _ANSWER: Final = re.compile(
 _HASHES: Final = re.compile(r"^[^\S\n]*####[^\S\n]*(\S[^\n]*)$", re.M)
 _FORMULA: Final = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$((?:\\.|[^$\\])+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.S)
 _SENTENCE_END: Final = re.compile(r"[.!?](?=\s|$|\*|<)|。|！|\n")
-_STOP: Final = re.compile(r"[\s,;]+(?:because|since|as\s+(?:the|we|it)|where|which|so|thus|hence|given|but|when"
+_STOP: Final = re.compile(r"[\s,;]+(?:because|since|as\s+(?:the|we|it)|where|which|so|thus|hence|given|but|when|not|rather|instead"
                           r"|for\s+(?:all|any|every)|by\s+the)\b|，|；|因为", re.I)
 _COPULA: Final = re.compile(r"\b(?:is|are|equals|equal\s+to|be|was|were)\b[:\s]+"
                             r"(?:\b(?:just|simply|therefore|thus|then|approximately|about|equal\s+to)\b[\s:]+)*", re.I)

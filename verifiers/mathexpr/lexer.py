@@ -29,6 +29,8 @@ _NUMBER: Final = re.compile(
 _NUMBER_INSIDE: Final = re.compile(
     rf"(?:{_GROUPED}|\d+)(?:\.\d+|\.(?![\d.]))?(?:[eE][-+]?\d{{1,4}}(?![\d.A-Za-z]))?|\.\d+(?:[eE][-+]?\d{{1,4}}(?![\d.A-Za-z]))?")
 _REPEATING: Final = re.compile(r"\s*\\(?:overline|dot|bar)\s*\{?(\d{1,40})\}?")
+_ELLIPSIS: Final = re.compile(r"\s*(?:\.{3}|\\l?dots[bc]?(?![A-Za-z]))")
+_PERIOD: Final = re.compile(r"(\d{1,6}?)\1{2,}$")
 _ORDINAL: Final = re.compile(r"(?:st|nd|rd|th)(?![A-Za-z])|\s*\^\s*\{?\s*(?:\\(?:text|mathrm|rm|textrm)\s*\{?)?\s*(?:st|nd|rd|th)\s*\}*")
 _COMMAND: Final = re.compile(r"\\([A-Za-z]+)\*?")
 _LETTERS: Final = re.compile(r"[A-Za-z]+")
@@ -148,6 +150,9 @@ class _Lexer:
             period = repeat[1]
             value += Fraction(int(period), (10 ** len(period) - 1) * 10 ** len(places))
             digits, end = None, repeat.end()
+        if len(places) > 2 and (ellipsis := _ELLIPSIS.match(text, end)) and (period := _PERIOD.search(places)):
+            value += Fraction(int(period[1]), (10 ** len(period[1]) - 1) * 10 ** len(places))      # 0.333... and 0.1666...
+            digits, end = None, ellipsis.end()
         if exponent:
             if abs(int(exponent)) > MAX_DIGITS:
                 raise Unsupported("too_large")

@@ -32,6 +32,7 @@ _NOISE: Final = frozenset({"about", "approximately", "roughly", "exactly", "arou
 _UNPARSED: Final = frozenset({"int", "iint", "iiint", "oint", "sum", "prod", "lim", "limsup", "liminf", "partial", "nabla", "def", "let",
                               "newcommand", "input", "include", "write", "csname", "catcode", "bigoplus", "sup"})
 _START_OPS: Final = frozenset({"+", "-", "pm", "mp", "|", "'"})
+_TEMPERATURES: Final = {"C": "celsius", "F": "fahrenheit", "Celsius": "celsius", "Fahrenheit": "fahrenheit"}
 _MONEY: Final = {"dollar": "dollar", "euro": "euro", "pounds": "pound_sterling", "yen": "yuan"}
 
 
@@ -108,7 +109,7 @@ class _Parser:
                 continue
             if token.kind == "op" and token.text == "|" and (self.bars or (self.set_depth and groups[-1])):
                 break
-            if token.kind == "op" and token.text == "mid":
+            if token.kind == "op" and (token.text == "mid" or (token.text == ":" and self.set_depth and groups[-1])):
                 break
             if token.kind == "op" and token.text == "&":
                 self.at += 1
@@ -132,7 +133,7 @@ class _Parser:
         while True:
             sides.append(self.side())
             token = self.peek()
-            if token.kind == "op" and token.text in _RELATIONS:
+            if token.kind == "op" and token.text in _RELATIONS and not (token.text == ":" and self.set_depth):
                 self.at += 1
                 op = token.text
                 if op in ("<", ">") and self.is_op("="):
@@ -191,7 +192,7 @@ class _Parser:
         return level < 0
 
     def with_unit(self, node: Node) -> Node:
-        if self.peek().kind == "open" and self.peek().text == "{" and self.peek(1).kind == "word":
+        if self.peek().kind == "open" and self.peek().text in ("{", "(") and self.peek(1).kind == "word":
             pass
         elif self.peek().kind != "word":
             return node
@@ -241,6 +242,13 @@ class _Parser:
         node = self.power()
         while True:
             token = self.peek()
+            if isinstance(node, Call) and node.op == "deg":
+                braced = token.text == "{" and self.peek(2).text == "}"
+                scale = self.peek(1) if braced else token
+                if scale.kind in ("sym", "word") and scale.text in _TEMPERATURES:
+                    self.at += 3 if braced else 1
+                    node = Quant(node.args[0], _TEMPERATURES[scale.text])
+                    continue
             if token.kind == "op" and token.text in ("*", "/", "mod", "over"):
                 self.at += 1
                 right = self.signed_power()
@@ -292,7 +300,7 @@ class _Parser:
         if token.kind == "cmd":
             return True
         if token.kind == "open":
-            return not (token.text == "{" and self.peek(1).kind == "word")
+            return not (token.text in ("{", "(") and self.peek(1).kind == "word")
         return token.kind == "op" and token.text == "|" and self.bars == 0 and self.set_depth == 0
 
     def power(self) -> Node:
@@ -316,7 +324,9 @@ class _Parser:
                 node = Call("percent", (node,))
             elif token.text == "'":
                 self.at += 1
-                node = Sym(node.name + "'") if isinstance(node, Sym) else node
+                if not isinstance(node, Sym):
+                    raise Unsupported("prime")
+                node = Sym(node.name + "'")
             else:
                 break
         self.depth -= 1

@@ -120,7 +120,16 @@ def _relation(node: Rel, work: Work) -> RealSet | None:
         left, right, op = right, left, _FLIP[op]
     if isinstance(left, Sym) and left.name not in symbols(right):
         return RealSet((_half_line(right, op),), left.name)
+    if isinstance(left, Call) and left.op == "abs" and not symbols(right):
+        inner, opposite = left.args[0], Call("neg", (right,))
+        halves = [_linear(inner, right, op, work), _linear(inner, opposite, _FLIP[op], work)]
+        return _together(halves, work) if op in ("<", "<=") else _union(halves)
     return _linear(left, right, op, work)
+
+
+def _union(found: list[RealSet | None]) -> RealSet | None:
+    sets = [one for one in found if one is not None]
+    return RealSet(tuple(part for one in sets for part in one.parts), sets[0].name) if len(sets) == len(found) else None
 
 
 def _half_line(value: Node, op: str) -> Interval:
