@@ -173,7 +173,7 @@ def play(want, fds):
     data = read_all(fds[5])
     if what == "call":
         return play_call(code, data, out, limit, entry)
-    return play_assert(code, data, out, entry, iter((want["nonce"],)))
+    return play_assert(code, data, out, entry, iter((want.pop("nonce"),)))
 
 
 def confine_reads():
@@ -497,6 +497,7 @@ def fork_server(sock, config):
             status = 1
             try:
                 sock.close()
+                del data, ancillary, payload         # the packet has the nonce in it
                 become(want, fds)
                 status = play(want, fds)
             except BaseException:
@@ -912,15 +913,15 @@ class Agent:
         blind = "memory_limit" not in self.fds
         memory_look = start + MEMORY_POLL_S if blind else wall_end
         while True:
+            if self.job is not None and self.channel.cancelled == self.job["job"]:
+                run.over = "cancelled"
+                return
             now = time.monotonic()
             timeout = max(0.0, min(wall_end, look, memory_look) - now)
             for fd, _event in poll.poll(timeout * 1000 + 0.999 if timeout else 0):
                 if fd == pidfd:
                     return
                 self.channel.pump()
-                if self.channel.cancelled is not None and self.job is not None and self.channel.cancelled == self.job["job"]:
-                    run.over = "cancelled"
-                    return
             now = time.monotonic()
             if now >= wall_end:
                 later = min(start + limits["wall"] + self.starved_s(), start + STARVED * limits["wall"])
@@ -963,6 +964,7 @@ class Agent:
                 pass
             finally:
                 os.setresuid(0, 0, 0)
+                libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)    # which a change of users undoes
         while True:
             try:
                 _pid, _status, usage = os.wait4(-1, 0)
@@ -1025,7 +1027,7 @@ class Agent:
             if kind == JOB:
                 self.begin(head)
             elif kind == RUN:
-                if self.job is not None and head["job"] == self.job["job"] and self.stopped != head["job"]:
+                if self.job is not None and head["job"] == self.job["job"] and head["job"] not in (self.stopped, channel.cancelled):
                     self.test(head)
             elif kind == CANCEL:
                 self.stopped = head["job"]

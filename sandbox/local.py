@@ -102,7 +102,7 @@ class LocalBackend:
                 group.remove()
             raise SandboxUnavailable(f"a slot cannot be started: {error}") from error
         reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
-        link = _LocalLink(process, reader, writer, group, self._links)
+        link = _LocalLink(process, ours, reader, writer, group, self._links)
         link.write(boot_bytes(agent_config(
             uid=_FIRST_UID + slot if self._root else None, gid=_FIRST_UID + slot if self._root else None,
             remount=_FOLDERS, fds=files.for_agent, proc="/.agent/proc")))
@@ -155,11 +155,12 @@ class _Files:
 
 
 class _LocalLink:
-    def __init__(self, process: subprocess.Popen[bytes], reader: asyncio.StreamReader, writer: asyncio.StreamWriter,
+    def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket, reader: asyncio.StreamReader, writer: asyncio.StreamWriter,
                  group: SlotGroup | None, registry: set[_LocalLink]) -> None:
         self.reader = reader
         self.pid = process.pid
         self._process = process
+        self._socket = channel
         self._writer = writer
         self._group = group
         self._registry = registry
@@ -176,8 +177,11 @@ class _LocalLink:
         """Nothing to do: the agent writes the cgroup files itself."""
 
     def kill(self) -> None:
+        """The agent dies with its parent, and of the end of the channel: whichever it learns first."""
         with contextlib.suppress(OSError):
             self._process.kill()
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     async def close(self) -> None:
         if self not in self._registry:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from assay.sandbox.execution import CompileFailed, Outcome
 
 from ..conftest import Judge

@@ -1,0 +1,280 @@
+"""The pool: windows, cancellation, death and replacement, files and arguments, many inputs, what other runs may see."""
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+from assay.core.errors import SandboxUnavailable, SlotDied
+from assay.sandbox.execution import CompileFailed, Compiled, Ended, Job, Outcome, TestRun
+from assay.sandbox.languages import Language, languages
+
+from ..conftest import LIMITS, MIB, Judge, collect
+
+ECHO = "import sys\nprint(sys.stdin.read(), end='')"
+
+
+def outcomes(items: list[object]) -> list[Outcome]:
+    return [item for item in items if isinstance(item, Outcome)]
+
+
+def test_outcomes_in_order(judge: Judge) -> None:
+    items = judge.program(ECHO, *(b"%d" % n for n in range(40)))
+    assert [item.stdout for item in outcomes(list(items))] == [b"%d" % n for n in range(40)]
+
+
+def test_stop_on_failure(judge: Judge) -> None:
+    source = "n = int(input())\nraise SystemExit(n == 2)"
+    inputs = [b"%d\n" % n for n in range(6)]
+    assert [o.exit_code for o in outcomes(list(judge.program(source, *inputs)))] == [0, 0, 1]
+    assert [o.exit_code for o in outcomes(list(judge.program(source, *inputs, stop=False)))] == [0, 0, 1, 0, 0, 0]
+    assert judge.one(ECHO, b"next").stdout == b"next"
+
+
+def test_large_input_and_output(judge: Judge) -> None:
+    data = os.urandom(3 * MIB).hex().encode()[: 4 * MIB - 1]
+    assert judge.one(ECHO, data).stdout == data
+
+
+def test_binary_input(judge: Judge) -> None:
+    data = bytes(range(256)) * 300
+    assert judge.one("import sys\nsys.stdout.buffer.write(sys.stdin.buffer.read()[::-1])", data).stdout == data[::-1]
+
+
+def test_no_tests_is_a_compilation(judge: Judge) -> None:
+    items = judge.job(Job(b"x = 1", "python", "stdin", (), LIMITS))
+    assert [type(item) for item in items] == [Compiled]
+
+
+def test_limits_of_one_run(judge: Judge) -> None:
+    small = type(LIMITS)(cpu_s=0.3, wall_s=3, memory_bytes=LIMITS.memory_bytes, output_bytes=10, processes=8, file_bytes=MIB)
+    source = b"import sys\nif input() == 'spin':\n    while True: pass\nprint('x' * 11)"
+    items = judge.job(Job(source, "python", "stdin", (TestRun(b"a\n"), TestRun(b"a\n", limits=small), TestRun(b"spin\n", limits=small)),
+                          LIMITS, stop_on_failure=False))
+    assert [o.ended for o in outcomes(list(items))] == [Ended.EXITED, Ended.OUTPUT_LIMIT, Ended.CPU_LIMIT]
+
+
+def test_files_and_arguments(judge: Judge) -> None:
+    source = b"""
+import os, sys
+print(sys.argv[1:], open("in.txt").read(), sorted(os.listdir(".")), os.listdir("feedback"))
+open("feedback/team.txt", "w").write("x")
+for change in (lambda: open("in.txt", "w"), lambda: os.remove("in.txt"), lambda: os.rename("in.txt", "x")):
+    try:
+        change()
+        print("changed")
+    except OSError:
+        pass
+"""
+    run = TestRun(b"", ("a", "b c"), {"in.txt": b"seven", "feedback/": b""})
+    for outcome in outcomes(list(judge.job(Job(source, "python", "stdin", (run, run), LIMITS)))):
+        assert outcome.stdout == b"['a', 'b c'] seven ['feedback', 'in.txt'] []\n", outcome
+        assert outcome.exit_code == 0
+
+
+def test_other_inputs_are_nowhere(judge: Judge) -> None:
+    """The fork server's memory holds no other test's input, and no descriptor leads to one."""
+    source = b"""
+import os, sys
+own, mark = sys.stdin.read().split()
+wanted = mark.encode()[::-1]
+found = []
+with open("/proc/self/maps") as maps:
+    areas = [line.split() for line in maps]
+with open("/proc/self/mem", "rb", 0) as mem:
+    for area in areas:
+        low, high = (int(x, 16) for x in area[0].split("-"))
+        if "r" not in area[1] or (len(area) > 5 and area[5] in ("[vvar]", "[vsyscall]")): continue
+        try:
+            mem.seek(low)
+            data = mem.read(high - low)
+        except (OSError, ValueError, OverflowError): continue
+        at = -1
+        while (at := data.find(wanted, at + 1)) >= 0:
+            if data[at - 8:at].startswith(b"other"): found.append(area[-1])
+print(sorted(set(found)))
+"""
+    secret = os.urandom(16).hex()
+    runs = [TestRun(b"other%03d%s" % (n, secret.encode())) for n in range(4)]
+    spy = Job(source, "python", "stdin", (TestRun(b"own %s" % secret[::-1].encode()),), LIMITS)
+    judge.job(Job(ECHO.encode(), "python", "stdin", tuple(runs), LIMITS))
+    assert outcomes(list(judge.job(spy)))[0].stdout == b"[]\n"
+
+
+@pytest.mark.parametrize("burn", ["while True: pass", "import time\ntime.sleep(100)",
+                                  "import os\nfor _ in range(5): os.fork()\nwhile True: pass"])
+def test_cancel(judge: Judge, burn: str) -> None:
+    async def cancelled() -> float:
+        job = Job(burn.encode(), "python", "stdin", (TestRun(),) * 3, LIMITS)
+        task = asyncio.create_task(collect(judge.pool, job))
+        await asyncio.sleep(0.3)
+        start = time.perf_counter()
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        return time.perf_counter() - start
+
+    assert judge.run(cancelled()) < 1.5
+    assert judge.one("import os\nprint(len([p for p in os.listdir('/proc') if p.isdigit()]) <= 4)").stdout == b"True\n"
+
+
+def test_leaving_early_frees_the_slot(judge: Judge) -> None:
+    async def first() -> None:
+        job = Job(ECHO.encode(), "python", "stdin", tuple(TestRun(b"%d" % n) for n in range(50)), LIMITS)
+        async with aclosing(judge.pool.execute(job)) as items:
+            async for item in items:
+                if isinstance(item, Outcome):
+                    break
+
+    for _ in range(5):
+        judge.run(first())
+        assert judge.one(ECHO, b"after").stdout == b"after"
+
+
+def test_waiting_in_line(judge: Judge) -> None:
+    """One slot, many callers: all are served, in the order in which they came."""
+    served: list[int] = []
+
+    async def one(n: int) -> None:
+        await collect(judge.pool, Job(ECHO.encode(), "python", "stdin", (TestRun(b"x"),), LIMITS))
+        served.append(n)
+
+    async def all_of_them() -> None:
+        async with asyncio.TaskGroup() as group:
+            for n in range(12):
+                group.create_task(one(n))
+
+    judge.run(all_of_them())
+    assert served == list(range(12))
+
+
+def test_slots_run_at_the_same_time(new_judge: Callable[..., Judge]) -> None:
+    judge = new_judge(slots=2)
+    job = Job(b"import time\ntime.sleep(0.7)", "python", "stdin", (TestRun(),), LIMITS)
+
+    async def both() -> None:
+        await asyncio.gather(collect(judge.pool, job), collect(judge.pool, job))
+
+    judge.run(both())
+    start = time.perf_counter()
+    judge.run(both())
+    assert time.perf_counter() - start < 1.3
+
+
+def test_a_dead_slot_is_replaced(new_judge: Callable[..., Judge]) -> None:
+    judge = new_judge()
+    assert judge.one(ECHO, b"1").stdout == b"1"
+
+    async def killed() -> None:
+        task = asyncio.create_task(collect(judge.pool, Job(b"while True: pass", "python", "stdin", (TestRun(),), LIMITS)))
+        await asyncio.sleep(0.3)
+        for session in list(judge.pool._sessions):
+            session.link.kill()
+        with pytest.raises(SlotDied):
+            await task
+
+    judge.run(killed())
+    assert judge.one(ECHO, b"2").stdout == b"2"
+
+
+def test_many_blobs_are_evicted(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assay.sandbox.session._STORE_BYTES", 300_000)
+    inputs = [b"%d" % n + b"x" * 100_000 for n in range(8)]
+    for _ in range(2):
+        assert [o.stdout for o in outcomes(list(judge.program(ECHO, *inputs)))] == inputs
+
+
+def test_unknown_language_and_mode(judge: Judge) -> None:
+    for language, mode in (("cobol", "stdin"), ("c", "call")):
+        (item,) = judge.program("x", language=language, mode=mode)
+        assert isinstance(item, CompileFailed)
+        assert item.reason == "unknown_language"
+
+
+def test_closed_pool_says_so(new_judge: Callable[..., Judge]) -> None:
+    judge = new_judge()
+    judge.run(judge.pool.close())
+    with pytest.raises(SandboxUnavailable):
+        judge.one(ECHO)
+
+
+SCRIPT = """
+import asyncio, sys
+from assay.sandbox.execution import Job, RunLimits, TestRun
+from assay.sandbox.slots import PoolConfig, SandboxPool
+async def main():
+    pool = SandboxPool(PoolConfig(backend=sys.argv[1], slots=1))
+    await pool.start()
+    source = b"import os, ctypes\\nos.fork()\\nctypes.CDLL(None).prctl(15, b'assay-left', 0, 0, 0)\\nwhile True: pass"
+    print("up", flush=True)
+    async for _ in pool.execute(Job(source, "python", "stdin", (TestRun(),), RunLimits(60, 60, 1 << 28, 1 << 20, 8, 1 << 20))): pass
+asyncio.run(main())
+"""
+
+
+def left() -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/comm"):
+        try:
+            if path.read_text().strip() == "assay-left":
+                found.append(int(path.parent.name))
+        except OSError:
+            pass
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_nothing_survives_the_host_process(backend: str, number: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", SCRIPT, backend], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        end = time.monotonic() + 20
+        while len(left()) < 2 and time.monotonic() < end:
+            time.sleep(0.05)
+        assert len(left()) == 2
+        process.send_signal(number)
+        process.wait(20)
+    end = time.monotonic() + 10
+    while left() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not left()
+
+
+DISTINCT = list({language.name: language for language in languages().values()}.values())
+
+
+@pytest.mark.parametrize("language", DISTINCT, ids=[language.name for language in DISTINCT])
+def test_language_proves_itself(judge: Judge, language: Language) -> None:
+    """By its own self-test; where its binaries are absent, by saying so."""
+    test = language.selftest
+    limits = type(LIMITS)(cpu_s=10, wall_s=60, memory_bytes=1024 * MIB, output_bytes=MIB, processes=64, file_bytes=MIB)
+    items = judge.program(test.program, test.input.encode(), language=language.name, limits=limits)
+    if isinstance(items[0], CompileFailed):
+        assert items[0].reason == "language_absent", items
+        assert language.needs
+        return
+    (outcome,) = outcomes(list(items))
+    assert (outcome.stdout.decode(), outcome.exit_code) == (test.output, 0), outcome
+
+
+@pytest.mark.parametrize(("language", "source", "reason"), [
+    ("c", "int main(void) { return x; }", "compile_error"), ("c", '#include "/dev/zero"\nint main(void) {}', "compile_error"),
+    ("c", '#include "/etc/shadow"\nint main(void) {}', "compile_error"), ("c", "", "compile_error"),
+    ("c", "main[-1u]={1};", "compile_error"), ("c", '#include "main.c"\nint main(void) {}', "compile_error"),
+])
+def test_compilers_are_held(judge: Judge, language: str, source: str, reason: str) -> None:
+    start = time.monotonic()
+    (item,) = judge.program(source, language=language)
+    assert isinstance(item, CompileFailed)
+    if item.reason != "language_absent":
+        assert item.reason in (reason, "compile_limit"), item
+        assert "root:" not in item.message
+        assert len(item.message) <= 20_000
+    assert time.monotonic() - start < 45
