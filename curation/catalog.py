@@ -130,11 +130,14 @@ class Catalog:
     @contextlib.contextmanager
     def using(self, name: str, columns: Mapping[str, Sequence[Any]]) -> Iterator[None]:
         """Makes columns readable as the table `name` to `rows`, for a join."""
+        import duckdb
+
         self._db.register(name, _arrow(columns))
         try:
             yield
         finally:
-            self._db.unregister(name)
+            with contextlib.suppress(duckdb.Error):     # in an aborted transaction; the next `register` replaces it
+                self._db.unregister(name)
 
     def _insert(self, table: str, columns: Mapping[str, Sequence[Any]]) -> None:
         with self.using("batch", columns):

@@ -157,7 +157,7 @@ class _Rollout:
         self.pid, self.mid, self.response, self.recorded, self.sampling = pid, mid, response, recorded, sampling
         self.file, self.line, self.sample = file, line, -1
         self.hash = hash_of(response) if response is not None else hash_text("recorded", str(index), str(recorded))
-        self.length = 0 if response is None else len(response.text if isinstance(response, Response) else response.source)
+        self.length = -1 if response is None else len(response.text if isinstance(response, Response) else response.source)
 
 
 def _score(value: Any, where: str) -> float | None:

@@ -313,7 +313,7 @@ def _tallies(catalog: Catalog, mids: Sequence[int], vids: Sequence[int], scores:
             rows = catalog.rows("SELECT pid, count(*), count(recorded), count(*) FILTER (recorded >= 1) FROM rollouts "
                                 "SEMI JOIN role USING (mid) GROUP BY pid")
             return {pid: Tally(count, n, k) for pid, count, n, k in rows}
-        given.update(catalog.rows("SELECT pid, count(*) FROM rollouts SEMI JOIN role USING (mid) GROUP BY pid"))
+        given.update(catalog.rows("SELECT pid, count(*) FROM rollouts SEMI JOIN role USING (mid) WHERE length >= 0 GROUP BY pid"))
         counts = catalog.rows("SELECT pid, count(*) FILTER (verdict <> 'IE'), count(*) FILTER (verdict = 'AC') FROM grades "
                               "SEMI JOIN role USING (mid) SEMI JOIN current USING (vid) GROUP BY pid")
         solved = {pid for (pid,) in catalog.rows("SELECT pid FROM test_outcomes SEMI JOIN role USING (mid) SEMI JOIN current USING (vid) "

@@ -40,7 +40,7 @@ CREATE TABLE rollouts (
     mid       INTEGER NOT NULL,
     sample    INTEGER NOT NULL,         -- from 0 within (pid, mid)
     hash      UBIGINT NOT NULL,         -- of the response
-    length    INTEGER NOT NULL,         -- characters
+    length    INTEGER NOT NULL,         -- characters; -1: only its recorded score is known
     recorded  DOUBLE,                   -- another grader's score, if the row brought one
     sampling  VARCHAR,
     file      VARCHAR NOT NULL,

@@ -154,3 +154,9 @@ def test_the_span_is_what_is_shared() -> None:
 def test_cjk_characters_are_tokens() -> None:
     item = "一共有二百八十千克水果糖每袋装四分之一千克已经装完了"
     assert hits([f"请问:{item}多少袋?"], item) == [(0, "ngram")]
+
+
+def test_yes_and_no_are_poor_golds() -> None:
+    prompts = [STORY.format(5, 8), STORY.format(5, 8).replace("mice", "voles").replace("taken", "put")]
+    assert near_clusters(prompts, ["96", "96"], 0.7)
+    assert not near_clusters(prompts, ["True", "True"], 0.7)
