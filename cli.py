@@ -84,6 +84,8 @@ def grade(
     python: Annotated[str | None, typer.Option(help="Interpreter for Python programs on the local sandbox.", show_default=False)] = None,
     image: Annotated[str | None, typer.Option(help="Image of the docker sandbox.", show_default=False)] = None,
     runtime: Annotated[str | None, typer.Option(help="Docker runtime: runc, runsc, kata ...", show_default=False)] = None,
+    cache: Annotated[str | None, typer.Option(metavar="DIR", help="Keep grades of programs there, and use what it has.", show_default=False)] = None,
+    fail_first: Annotated[bool, typer.Option("--fail-first", help="Run first the tests that failed most often; `cases` in that order.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on behind the last line of OUT.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
 ) -> None:
@@ -113,7 +115,7 @@ def grade(
 
     with errors_as_one_line(), stopping_cleanly(lambda: _stopped(summary, output)), progress("grading") as advance:
         with Grader(sandbox.value, slots=slots, workers=workers, reward=reward.value, detail=detail.value,  # type: ignore[arg-type]
-                    python=python, image=image, runtime=runtime) as grader:
+                    python=python, image=image, runtime=runtime, cache=cache, fail_first=fail_first) as grader:
             grade_file(source, output, grader, resume=resume, overwrite=overwrite, summary=summary, on_rejected=rejected,
                        on_line=lambda s: advance(s.graded))
     verdicts = ", ".join(f"{name} {n}" for name, n in summary.verdicts.most_common())

@@ -21,6 +21,7 @@ from ..core.problem import CodeTests, Limits, Program, TestCase
 from ..core.verdict import BAD_REFERENCE, CaseResult, Grade, Verdict
 from ..sandbox.execution import Compiled, CompileFailed, Ended, Job, Outcome, RunLimits, TestRun
 from .checkers import check_output, check_value, to_bytes
+from .repeats import FailureOrder
 from .reward import RewardName, missing_for, needs_every_test, score_tests
 
 __all__ = ["CodeVerifier", "Detail", "Executor"]
@@ -50,6 +51,7 @@ class _Record:
     cases: list[CaseResult] = field(default_factory=list)
     first: tuple[Verdict, str] | None = None        # of the first test that is not AC
     details: list[str] = field(default_factory=list)
+    order: Sequence[int] = ()                       # the problem's numbers of the tests, where they are not run in its order
 
     def add(self, outcome: Outcome, verdict: Verdict, reason: str) -> None:
         self.cases.append(CaseResult(verdict, outcome.cpu_s, outcome.wall_s, outcome.memory_bytes))
@@ -62,10 +64,16 @@ class _BadReference(Exception):
 
 
 class CodeVerifier:
-    """Grades programs with the slots of `pool`; any number of `grade` calls may be under way."""
+    """Grades programs with the slots of `pool`; any number of `grade` calls may be under way.
 
-    def __init__(self, pool: Executor, *, reward: RewardName = "all_tests", detail: Detail = "first", deadline_s: float | None = None) -> None:
+    With a `failure_order`, where the first failure ends the run anyway, tests that failed most often come first; `cases` are then in
+    the order in which they were run, and the verdict is that of the first of them that failed.
+    """
+
+    def __init__(self, pool: Executor, *, reward: RewardName = "all_tests", detail: Detail = "first", deadline_s: float | None = None,
+                 failure_order: FailureOrder | None = None) -> None:
         self._pool = pool
+        self._failure_order = failure_order
         self._deadline_s = deadline_s
         self._reward: RewardName = reward
         self._detail: Detail = detail
@@ -99,6 +107,9 @@ class CodeVerifier:
     async def _run(self, reward: CodeTests, program: Program, record: _Record, clock: asyncio.Timeout) -> CompileFailed | None:
         stop = reward.stop_on_failure and not needs_every_test(self._reward)
         tests = reward.tests if reward.mode != "assert" else (TestCase(input=reward.test_code, output=None),)
+        if stop and self._failure_order and reward.mode != "assert":
+            record.order = self._failure_order.order(reward)
+            tests = tuple(reward.tests[n] for n in record.order)
         runs = [_test_run(reward, test) for test in tests]
         step = _CHUNK if isinstance(reward.checker, ValidatorChecker) and reward.mode == "stdin" else len(tests)
         for start in range(0, len(tests), step):
@@ -130,9 +141,12 @@ class CodeVerifier:
         n = len(record.cases)
         verdict, reason, difference = _verdict_of(reward, tests[n], outcome, validated)
         record.add(outcome, verdict, reason)
+        number = record.order[n] if record.order else n
+        if verdict is not Verdict.AC and self._failure_order and reward.mode != "assert":
+            self._failure_order.failed(reward, number)
         wanted = {"none": 0, "first": 1, "all": _SHOWN}[self._detail]
         if verdict is not Verdict.AC and len(record.details) < wanted:
-            record.details.append(_describe(reward, n, tests[n], outcome, verdict, reason, difference))
+            record.details.append(_describe(reward, number, tests[n], outcome, verdict, reason, difference))
 
     async def _validate(self, reward: CodeTests, tests: Sequence[TestCase], outcomes: Sequence[Outcome], record: _Record,
                         stop: bool) -> None:

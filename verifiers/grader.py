@@ -26,13 +26,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ..core.errors import DeadlineExceeded, FaultError, SandboxUnavailable
+from ..core.errors import DeadlineExceeded, FaultError, InputError, SandboxUnavailable
 from ..core.problem import CodeTests, MathAnswer, Problem, Program, Response
 from ..core.verdict import Grade, Verdict
 from .code_tests import CodeVerifier, Detail
 from .extract import extract_program
+from .grade_cache import GradeCache
 from .metrics import Metrics, prometheus_text
-from .repeats import Repeats
+from .repeats import FailureOrder, Repeats
 from .reward import REWARD_NAMES, RewardName
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class _Settings:
     image: str | None
     runtime: str | None
     deadline_s: float | None
+    cache: str | None
+    fail_first: bool
 
 
 class Grader:
@@ -70,7 +73,8 @@ class Grader:
     workers: threads, each with a killable worker process, for math (None: one a core); reward: see verifiers/reward.py; detail:
     how many failed tests `Grade.detail` describes (`none`, `first`, `all`); python: interpreter for programs on the local
     backend; image and runtime: docker's; deadline_s: wall seconds that one program may take in all, counted from when a slot takes
-    it up, then IE `deadline_exceeded` (None: its tests' limits alone; math has the budget of its policy).
+    it up, then IE `deadline_exceeded` (None: its tests' limits alone; math has the budget of its policy); cache: a folder
+    that keeps grades of programs; fail_first: run first the tests that failed most often (for all_tests: faster, `cases` in that order).
 
     Raises: ValueError for an unknown reward or sandbox. SandboxUnavailable only from `start_sandbox`; elsewhere it is IE.
     """
@@ -79,7 +83,7 @@ class Grader:
 
     def __init__(self, sandbox: str = "auto", *, slots: int | None = None, workers: int | None = None, reward: str = "all_tests",
                  detail: Detail = "first", python: str | None = None, image: str | None = None, runtime: str | None = None,
-                 deadline_s: float | None = None) -> None:
+                 deadline_s: float | None = None, cache: str | None = None, fail_first: bool = False) -> None:
         if sandbox not in ("auto", "docker", "local"):
             raise ValueError(f"unknown sandbox {sandbox!r}: auto, docker or local")
         names: dict[str, RewardName] = {known: known for known in REWARD_NAMES}
@@ -88,7 +92,7 @@ class Grader:
             raise ValueError(f"unknown reward {reward!r}: {', '.join(REWARD_NAMES)}")
         if deadline_s is not None and not 0 < deadline_s < float("inf"):
             raise ValueError(f"deadline_s is a positive number of seconds, not {deadline_s!r}")
-        self._settings = _Settings(sandbox, slots, workers, name, detail, python, image, runtime, deadline_s)
+        self._settings = _Settings(sandbox, slots, workers, name, detail, python, image, runtime, deadline_s, cache, fail_first)
         self._set_up()
 
     def _set_up(self) -> None:
@@ -235,6 +239,8 @@ class _Engine:
         # One more than there are slots: the next job is ready when a slot frees, and inputs of few problems are held in memory.
         self._turns = asyncio.Semaphore(self._slots + 1)
         self._repeats = Repeats()
+        self._failure_order = FailureOrder() if settings.fail_first else None
+        self._cache: GradeCache | None = None
         self._closed = False
         atexit.register(_kill, weakref.ref(self))
 
@@ -278,6 +284,8 @@ class _Engine:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._pool is not None:
             await self._pool.close()
+        if self._cache is not None:
+            self._cache.close()
 
     async def _sandbox(self) -> SandboxPool:
         from ..sandbox.slots import PoolConfig, SandboxPool
@@ -298,11 +306,28 @@ class _Engine:
         return await self._repeats.once(reward, program, partial(self._grade_program, reward, program))
 
     async def _grade_program(self, reward: CodeTests, program: Program) -> Grade:
+        if self._settings.cache is None:
+            return await self._run_program(reward, program)
+        try:
+            if self._cache is None:
+                backend = (await self._sandbox()).backend_name
+                self._cache = GradeCache(self._settings.cache, backend, self._settings.reward, self._settings.detail)
+        except (FaultError, InputError) as error:
+            return _internal_error(error)
+        key = self._cache.key(reward, program)
+        grade = self._cache.get(key)
+        if grade is None:
+            grade = await self._run_program(reward, program)
+            self._cache.put(key, grade)
+        return grade
+
+    async def _run_program(self, reward: CodeTests, program: Program) -> Grade:
         async with self._turns:
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
                     s = self._settings
-                    verifier = CodeVerifier(await self._sandbox(), reward=s.reward, detail=s.detail, deadline_s=s.deadline_s)
+                    verifier = CodeVerifier(await self._sandbox(), reward=s.reward, detail=s.detail, deadline_s=s.deadline_s,
+                                            failure_order=self._failure_order)
                     return await verifier.grade(reward, program)
                 except FaultError as error:
                     if attempt == _ATTEMPTS or isinstance(error, SandboxUnavailable | DeadlineExceeded):

@@ -1,35 +1,53 @@
-"""Identical programs of one problem are graded once: in RL, many samples of a prompt are the same text.
+"""What is remembered of the problems graded last: identical programs are graded once, and which tests fail most often.
 
-Holds the last few problems only, so that their tests are not kept alive. A grade that is IE is nobody else's: it is tried again.
+In RL, many samples of a prompt are the same text, and most wrong ones fail the same tests. Only the last few problems are held, so
+that their tests are not kept alive. Used on one event loop.
 """
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Generic, TypeVar
 
 from ..core.problem import CodeTests, Program
 from ..core.verdict import Grade, Verdict
 
-__all__ = ["Repeats"]
+__all__ = ["FailureOrder", "PerProblem", "Repeats"]
 
 _PROBLEMS: Final = 64
 """Problems remembered: a group's samples come close to one another, within a batch of a few dozen prompts."""
 
-_Held = dict[Program, "asyncio.Future[Grade]"]
+T = TypeVar("T")
+
+
+class PerProblem(Generic[T]):
+    """One value a problem, for the last problems. A problem is told by its reward object: hashing big tests would cost more."""
+
+    def __init__(self, make: Callable[[CodeTests], T], most: int = _PROBLEMS) -> None:
+        self._make, self._most = make, most
+        self._held: OrderedDict[int, tuple[CodeTests, T]] = OrderedDict()   # keeps the reward alive, so its id stays its own
+
+    def __getitem__(self, reward: CodeTests) -> T:
+        key = id(reward)
+        if key in self._held:
+            self._held.move_to_end(key)
+        else:
+            self._held[key] = reward, self._make(reward)
+            while len(self._held) > self._most:
+                self._held.popitem(last=False)
+        return self._held[key][1]
 
 
 class Repeats:
-    """Used on one event loop. The problem is told by its reward object, not by its content: hashing big tests would cost more."""
+    """Grades the same program of the same problem once. A grade that is IE is nobody else's: it is tried again."""
 
     def __init__(self, problems: int = _PROBLEMS) -> None:
-        self._most = problems
-        self._problems: OrderedDict[int, tuple[CodeTests, _Held]] = OrderedDict()   # keeps the reward alive, so its id stays its own
+        self._programs: PerProblem[dict[Program, asyncio.Future[Grade]]] = PerProblem(lambda _: {}, problems)
 
     async def once(self, reward: CodeTests, program: Program, grade: Callable[[], Awaitable[Grade]]) -> Grade:
         """`grade()`, or what it gave, or is about to give, for the same program of the same problem."""
-        held = self._of(reward)
+        held = self._programs[reward]
         while (there := held.get(program)) is not None:
             try:
                 found = await asyncio.shield(there)
@@ -51,12 +69,16 @@ class Repeats:
         future.set_result(result)
         return result
 
-    def _of(self, reward: CodeTests) -> _Held:
-        key = id(reward)
-        if key in self._problems:
-            self._problems.move_to_end(key)
-        else:
-            self._problems[key] = reward, {}
-            while len(self._problems) > self._most:
-                self._problems.popitem(last=False)
-        return self._problems[key][1]
+
+class FailureOrder:
+    """The tests of a problem, those first that failed most often so far; ties in the problem's order."""
+
+    def __init__(self) -> None:
+        self._failures: PerProblem[list[int]] = PerProblem(lambda reward: [0] * len(reward.tests))
+
+    def order(self, reward: CodeTests) -> Sequence[int]:
+        failures = self._failures[reward]
+        return sorted(range(len(failures)), key=lambda n: -failures[n])
+
+    def failed(self, reward: CodeTests, test: int) -> None:
+        self._failures[reward][test] += 1

@@ -12,6 +12,7 @@ from assay.core.problem import CodeTests, Program
 from assay.core.verdict import Grade, Verdict
 from assay.sandbox.execution import Compiled, CompileFailed, Ended, Job, Outcome
 from assay.verifiers.code_tests import CodeVerifier
+from assay.verifiers.repeats import FailureOrder
 
 Run = Callable[[Job, int], Outcome]
 
@@ -200,3 +201,24 @@ def test_our_own_fault_is_raised() -> None:
 
     with pytest.raises(SlotDied):
         judged(Scripted(died), STDIN)
+
+
+def test_tests_that_fail_most_often_come_first() -> None:
+    async def main() -> list[tuple[str, int, str]]:
+        executor = Scripted(lambda job, n: exited(b"wrong") if job.tests[n].data == b"3" else echo(job, n))
+        verifier = CodeVerifier(executor, failure_order=FailureOrder())
+        reward = CodeTests.model_validate(STDIN)
+        grades = [await verifier.grade(reward, Program("x")) for _ in range(3)]
+        return [(grade.verdict.value, len(grade.cases), grade.detail[:7]) for grade in grades]
+
+    assert asyncio.run(main()) == [("WA", 4, "test 4:"), ("WA", 1, "test 4:"), ("WA", 1, "test 4:")]
+
+
+def test_without_stopping_the_order_is_the_problems_own() -> None:
+    async def main() -> list[list[str]]:
+        executor = Scripted(lambda job, n: exited(b"wrong") if job.tests[n].data == b"3" else echo(job, n))
+        verifier = CodeVerifier(executor, failure_order=FailureOrder())
+        reward = CodeTests.model_validate(STDIN | {"stop_on_failure": False})
+        return [[case.verdict.value for case in (await verifier.grade(reward, Program("x"))).cases] for _ in range(2)]
+
+    assert asyncio.run(main()) == [["AC", "AC", "AC", "WA", "AC"]] * 2

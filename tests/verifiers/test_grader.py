@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import contextlib
 import pickle
 import signal
 import subprocess
@@ -161,11 +161,10 @@ def test_close_leaves_no_process(grader: Grader) -> None:
 
 
 def children() -> set[int]:
-    tasks = os.listdir("/proc/self/task")
     found: set[int] = set()
-    for task in tasks:
-        with open(f"/proc/self/task/{task}/children") as file:
-            found |= {int(pid) for pid in file.read().split()}
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):      # a thread that just ended
+            found |= {int(pid) for pid in (task / "children").read_text().split()}
     return found
 
 
@@ -217,3 +216,28 @@ def test_metrics_show_every_fault(grader: Grader, monkeypatch: pytest.MonkeyPatc
     assert after["reasons"]["internal_error"] - before["reasons"].get("internal_error", 0) == 1
     text = grader.prometheus()
     assert 'assay_reasons_total{reason="slot_died"}' in text and f'assay_latency_seconds_count {after["latency_s"]["count"]}' in text
+
+
+def test_a_cache_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def graded(problem: Problem, program: Program, **settings: Any) -> Grade:
+        with Grader("local", slots=1, workers=1, cache=str(tmp_path / "cache"), **settings) as g:
+            return g.grade(problem, program)
+
+    first = graded(ADD, WRONG)
+    again = graded(ADD.model_copy(deep=True), WRONG)
+    assert "cached" not in first.components and again.components["cached"]
+    assert (again.verdict, again.cases, again.detail, again.cpu_s) == (first.verdict, first.cases, first.detail, first.cpu_s)
+    other_tests = Problem(reward=CodeTests(tests=(*ADD.reward.tests, TestCase(input="1 1", output="2"))))   # type: ignore[union-attr]
+    for grade in (graded(other_tests, WRONG), graded(ADD, RIGHT), graded(ADD, Program(WRONG.source, "pypy3")), graded(ADD, WRONG, detail="all")):
+        assert "cached" not in grade.components
+    monkeypatch.setattr(module, "CodeVerifier", Dying)
+    Dying.deaths = 2
+    assert graded(ADD, Program("new")).verdict is Verdict.IE
+    assert graded(ADD, Program("new")).verdict is Verdict.AC       # the fault was not kept
+
+
+def test_a_cache_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with Grader("local", slots=1, workers=1, cache=str(tmp_path / "file")) as g:
+        grade = g.grade(ADD, RIGHT)
+    assert grade.verdict is Verdict.IE and "cannot hold a cache" in grade.detail
