@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -199,9 +198,8 @@ def _arrow(columns: Mapping[str, Sequence[Any]]) -> Any:
 
 
 def _migrations() -> list[tuple[int, str, str]]:
-    folder = files(__package__) / "migrations"
-    found = sorted((entry.name, entry) for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    return [(int(name.partition("_")[0]), name, entry.read_text()) for name, entry in found]
+    folder = Path(__file__).with_name("migrations")
+    return [(int(file.name.partition("_")[0]), file.name, file.read_text()) for file in sorted(folder.glob("*.sql"))]
 
 
 def _opening_error(path: Path, error: Exception) -> Exception:

@@ -9,7 +9,6 @@ import hashlib
 import json
 import tomllib
 from fractions import Fraction
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -155,8 +154,8 @@ class Recipe(BaseModel):
 
 def load_recipe(name: str) -> Recipe:
     """A recipe that ships, by name, or a TOML file. Raises: UsageError (names the key and the nearest one), InputError."""
-    shipped = files(__package__) / "recipes"
-    names = sorted(entry.name.removesuffix(".toml") for entry in shipped.iterdir() if entry.name.endswith(".toml"))
+    shipped = Path(__file__).with_name("recipes")
+    names = sorted(file.stem for file in shipped.glob("*.toml"))
     if name in names:
         text = (shipped / f"{name}.toml").read_text()
     elif name.endswith(".toml"):

@@ -22,7 +22,6 @@ import difflib
 import json
 import tomllib
 from collections.abc import Mapping as AnyMapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -152,9 +151,7 @@ def load_mapping(name: str) -> Mapping:
 
 
 def shipped_mappings() -> dict[str, Mapping]:
-    folder = files(__package__)
-    found = sorted((entry.name, entry) for entry in folder.iterdir() if entry.name.endswith(".toml"))
-    return {name.removesuffix(".toml"): _parse(entry.read_text(), name.removesuffix(".toml"), name) for name, entry in found}
+    return {file.stem: _parse(file.read_text(), file.stem, file.name) for file in sorted(Path(__file__).parent.glob("*.toml"))}
 
 
 def _parse(text: str, name: str, where: str) -> Mapping:
