@@ -11,6 +11,8 @@ the run's user, reaps all, empties the folders and answers. Sources are compiled
 Who is whose child: the fork server has exit signal 0, so `wait4(-1)` without __WALL sees only orphans of the program, and its ECHILD
 means that none is left. Programs get the signal 0 too (CLONE_PARENT copies it) until they exec; both are waited for by pid with __WALL.
 """
+from __future__ import annotations
+
 import _socket
 import atexit
 import binascii
@@ -34,6 +36,12 @@ import sys
 import threading
 import time
 import types
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn, Optional
+
+Head = dict[str, Any]
+Part = tuple[int, int, int]             # a descriptor, the first byte, the number of bytes
+Built = tuple[bool, str, str, "Run", Optional["Blob"]]      # ok, reason, message, accounts, artifact
 
 PROTOCOL = 1
 HEAD = struct.Struct("<QBI")
@@ -66,14 +74,16 @@ _exit, _write, _ftruncate, _pread = os._exit, os.write, os.ftruncate, os.pread
 
 libc = ctypes.PyDLL(None, use_errno=True)       # keeps the GIL: a clone of a thread without it could never run Python
 sys_clone = SYS_CLONE[os.uname().machine]
-WARM = ("abc array bisect cmath collections collections.abc contextlib copy datetime decimal enum fractions functools heapq io itertools "
-        "json keyword math numbers operator queue random re signal statistics string struct threading time types typing weakref").split()
+WARM = ("abc", "array", "bisect", "cmath", "collections", "collections.abc", "contextlib", "copy", "datetime", "decimal",
+        "enum", "fractions", "functools", "heapq", "io", "itertools", "json", "keyword", "math", "numbers", "operator",
+        "queue", "random", "re", "signal", "statistics", "string", "struct", "threading", "time", "types", "typing",
+        "weakref")
 
 
 ENVIRONMENT = ("PATH", "LANG", "HOME", "TMPDIR")
 
 
-def site_packages():
+def site_packages() -> None:
     """What `site` does that programs rely on (exit(), the path), without the code that .pth files hold."""
     import site
 
@@ -85,11 +95,12 @@ def site_packages():
         site.venv(set(sys.path))
 
 
-def raw_clone(flags):
-    return libc.syscall(ctypes.c_long(sys_clone), ctypes.c_ulong(flags), None, None, None, None)
+def raw_clone(flags: int) -> int:
+    pid: int = libc.syscall(ctypes.c_long(sys_clone), ctypes.c_ulong(flags), None, None, None, None)
+    return pid
 
 
-def memfd(name, flags=0):
+def memfd(name: str, flags: int = 0) -> int:
     flags |= MFD_CLOEXEC
     try:
         return os.memfd_create(name, flags | MFD_EXEC)
@@ -97,13 +108,13 @@ def memfd(name, flags=0):
         return os.memfd_create(name, flags)
 
 
-def trace():
+def trace() -> bytes:
     import traceback
 
     return traceback.format_exc().encode("utf-8", "replace")
 
 
-def quiet(function, *arguments):
+def quiet(function: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return function(*arguments)
     except OSError:
@@ -112,7 +123,7 @@ def quiet(function, *arguments):
 
 # ---------------------------------------------------------------- in the clone: what a program sees
 
-def become(want, fds):
+def become(want: Head, fds: list[int]) -> None:
     """Take the run's place: descriptors, session, limits, user. `fds` are stdin, stdout, stderr and what the mode needs, from 10 up."""
     for n in (0, 1, 2):
         os.dup2(fds[n], n)
@@ -131,7 +142,7 @@ def become(want, fds):
     libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)          # so that /dev/stdin can be opened: what belongs to it is its own
 
 
-def write_text(path, text):
+def write_text(path: str, text: bytes) -> None:
     fd = os.open(path, os.O_WRONLY)
     try:
         os.write(fd, text)
@@ -139,7 +150,7 @@ def write_text(path, text):
         os.close(fd)
 
 
-def read_all(fd):
+def read_all(fd: int) -> bytes:
     size = os.fstat(fd).st_size
     parts, at = [], 0
     while at < size:
@@ -152,7 +163,7 @@ def read_all(fd):
     return b"".join(parts)
 
 
-def play(want, fds):
+def play(want: Head, fds: list[int]) -> int:
     """The clone's life. Returns its exit code; an exec does not return."""
     what = want["what"]
     if what == "exec":
@@ -176,7 +187,7 @@ def play(want, fds):
     return play_assert(code, data, out, entry, iter((want.pop("nonce"),)))
 
 
-def confine_reads():
+def confine_reads() -> None:
     """Landlock, where the kernel has it: nothing below /dev can be read but its null. `#include "/dev/zero"` has no end."""
     attributes = struct.pack("<Q", LANDLOCK_READ_FILE)
     ruleset = libc.syscall(ctypes.c_long(444), attributes, ctypes.c_size_t(len(attributes)), ctypes.c_ulong(0))
@@ -192,7 +203,7 @@ def confine_reads():
     os.close(ruleset)
 
 
-def play_compile(source_fd, out):
+def play_compile(source_fd: int, out: int) -> int:
     try:
         code = compile(read_all(source_fd), "main.py", "exec", 0, True)
         text = marshal.dumps(code)
@@ -208,15 +219,15 @@ def play_compile(source_fd, out):
     return 0
 
 
-def new_module(name):
+def new_module(name: str) -> types.ModuleType:
     module = types.ModuleType(name)
     module.__file__ = "main.py"
-    module.__builtins__ = builtins
+    module.__dict__["__builtins__"] = builtins
     sys.modules[name] = module
     return module
 
 
-def play_main(code):
+def play_main(code: types.CodeType) -> int:
     module = new_module("__main__")
     gc.freeze()
     status = 0
@@ -227,7 +238,7 @@ def play_main(code):
     return finish(status, module)
 
 
-def resolve(space, entry):
+def resolve(space: Head, entry: str | None) -> Any:
     first, _, rest = (entry or "").partition(".")
     if first not in space:
         raise NameError("the program defines no %s" % (first or "entry point"))
@@ -239,7 +250,7 @@ def resolve(space, entry):
     return target
 
 
-def play_call(code, data, out, limit, entry):
+def play_call(code: types.CodeType, data: bytes, out: int, limit: int, entry: str | None) -> int:
     given = json.loads(data)
     module = new_module("solution")
     module.__dict__.update(PREAMBLE)
@@ -258,7 +269,7 @@ def play_call(code, data, out, limit, entry):
     return finish(status, module)
 
 
-def play_assert(code, data, out, entry, hidden):
+def play_assert(code: types.CodeType, data: bytes, out: int, entry: str | None, hidden: Iterator[bytes]) -> int:
     """`hidden` yields the nonce once: neither a frame's locals nor gc.get_objects() show it. A program that knows this file can still take
     it: one process has no walls inside. docs/security.md says so."""
     module = new_module("solution")
@@ -273,8 +284,6 @@ def play_assert(code, data, out, entry, hidden):
         check = space.get("check")
         if check is not None and check is not before:
             check(target)
-        elif check is not None and before is None:
-            check(target)
         answer = b"D" + next(hidden)
     except SystemExit:
         status = report()
@@ -285,14 +294,14 @@ def play_assert(code, data, out, entry, hidden):
     return finish(status, module)
 
 
-def put_record(out, answer):
+def put_record(out: int, answer: bytes) -> None:
     _ftruncate(out, 0)
     at = 0
     while at < len(answer):
         at += os.pwrite(out, answer[at:at + (1 << 30)], at)
 
 
-def error_line(error):
+def error_line(error: BaseException) -> bytes:
     try:
         kind = type(error).__name__
         text = str(error)
@@ -302,11 +311,12 @@ def error_line(error):
     return str.encode(line.rstrip(": ") if line.endswith(": ") else line, "utf-8", "replace")
 
 
-def report():
+def report() -> int:
     """What CPython does with an exception that nobody caught. Returns the exit code."""
     kind, value, trace = sys.exc_info()
+    assert kind is not None and value is not None
     try:
-        if issubclass(kind, SystemExit):
+        if isinstance(value, SystemExit):
             code = value.code
             if code is None:
                 return 0
@@ -323,10 +333,10 @@ def report():
     return 130 if kind is KeyboardInterrupt else 1
 
 
-def finish(status, module):
+def finish(status: int, module: types.ModuleType) -> int:
     """The end of an interpreter, as far as a program can see it: threads, atexit, buffers."""
     try:
-        threading._shutdown()
+        threading._shutdown()  # type: ignore[attr-defined]
     except BaseException:
         report()
     try:
@@ -342,7 +352,7 @@ def finish(status, module):
     return status
 
 
-def flush(stream, status):
+def flush(stream: Any, status: int) -> int:
     try:
         if stream is not None and not stream.closed:
             stream.flush()
@@ -363,16 +373,16 @@ class TooLong(Exception):
 
 quote = json.encoder.encode_basestring_ascii
 WRITERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
-OWN_STREAMS = ()
+OWN_STREAMS: tuple[Any, ...] = ()
 NoneType = type(None)
 
 
-def encode_result(value, limit):
+def encode_result(value: Any, limit: int) -> bytes:
     """`R` and the JSON text; `E` and one line where it is no JSON data; `O` where it is longer than `limit` bytes."""
     sys.setrecursionlimit(10000)
     if hasattr(sys, "set_int_max_str_digits"):
         sys.set_int_max_str_digits(0)
-    out = []
+    out: list[str] = []
     try:
         encode_value(value, out, limit, DEPTH)
     except NotData as error:
@@ -383,17 +393,18 @@ def encode_result(value, limit):
     return b"R" + text.encode("ascii") if len(text) <= limit else b"O"
 
 
-def encode_value(value, out, left, depth):
+def encode_value(value: Any, out: list[str], left: int, depth: int) -> int:
     """Append the text of `value` to `out`. Returns what is left of `left` characters."""
     kind = type(value)
+    text: str
     if kind is str:
         if len(value) > left:
             raise TooLong
         text = quote(value)
     elif kind is int:
-        text = int.__repr__(value) if value.bit_length() <= 3 * left else None
-        if text is None:
+        if value.bit_length() > 4 * left + 64:
             raise TooLong
+        text = int.__repr__(value)
     elif kind is bool:
         text = "true" if value else "false"
     elif kind is NoneType:
@@ -418,7 +429,7 @@ def encode_value(value, out, left, depth):
             if key_kind is not str:
                 if key_kind is not int and key_kind is not float and key_kind is not bool and key_kind is not NoneType:
                     raise NotData("a dict with a key of type %s" % type_name(key_kind))
-                parts = []
+                parts: list[str] = []
                 encode_value(key, parts, left, 0)
                 key = parts[0]
             out.append(mark)
@@ -439,14 +450,14 @@ def encode_value(value, out, left, depth):
 INF = float("inf")
 
 
-def type_name(kind):
+def type_name(kind: type) -> str:
     name = type.__getattribute__(kind, "__name__")
     return name if type(name) is str else "?"
 
 
-def preamble():
+def preamble() -> Head:
     """Names that solutions of function problems take for granted, as contest sites define them."""
-    space = {}
+    space: Head = {}
     for line in ("from string import *", "from re import *", "from datetime import *", "from collections import *", "from heapq import *",
                  "from bisect import *", "from copy import *", "from math import *", "from random import *", "from statistics import *",
                  "from itertools import *", "from functools import *", "from operator import *", "from typing import *",
@@ -458,12 +469,12 @@ def preamble():
     return space
 
 
-PREAMBLE = {}
+PREAMBLE: Head = {}
 
 
 # ---------------------------------------------------------------- the fork server
 
-def fork_server(sock, config):
+def fork_server(sock: _socket.socket, config: Head) -> NoReturn:
     """Never returns. Each packet starts a program; the answer is its pid, or minus an errno."""
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     keep = sock.fileno()
@@ -487,7 +498,8 @@ def fork_server(sock, config):
         data, ancillary, _flags, _address = sock.recvmsg(1 << 16, 512)
         if not data:
             _exit(0)
-        fds = []
+        fds: list[int] = []
+        payload = b""
         for level, kind, payload in ancillary:
             if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
                 fds.extend(struct.unpack("%di" % (len(payload) // 4), payload))
@@ -510,7 +522,7 @@ def fork_server(sock, config):
         sock.send(struct.pack("<i", pid if pid > 0 else -ctypes.get_errno()))
 
 
-def harden(config):
+def harden(config: Head) -> None:
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     text = config["seccomp"].get(os.uname().machine)
     if text is None:
@@ -530,14 +542,14 @@ def harden(config):
 class Blob:
     """Bytes in a sealed memfd."""
 
-    def __init__(self, size):
-        self.fd = memfd("blob", MFD_ALLOW_SEALING)
+    def __init__(self, size: int, fd: int | None = None) -> None:
+        self.fd = memfd("blob", MFD_ALLOW_SEALING) if fd is None else fd
         self.size = size
 
-    def seal(self):
+    def seal(self) -> None:
         fcntl.fcntl(self.fd, F_ADD_SEALS, SEALS)
 
-    def close(self):
+    def close(self) -> None:
         os.close(self.fd)
 
 
@@ -548,7 +560,7 @@ class Gone(Exception):
 class Channel:
     """Frames from and to the host. What comes in passes through one buffer that no clone inherits."""
 
-    def __init__(self, source, sink, blobs):
+    def __init__(self, source: int, sink: int, blobs: dict[str, Blob]) -> None:
         self.source, self.sink, self.blobs = source, sink, blobs
         self.map = mmap.mmap(-1, BUFFER)
         self.out = mmap.mmap(-1, BUFFER)
@@ -556,11 +568,11 @@ class Channel:
             area.madvise(mmap.MADV_DONTFORK)
         self.view, self.out_view = memoryview(self.map), memoryview(self.out)
         self.rest = bytearray()          # of a head or JSON that has not come whole; never of a blob
-        self.put = None                  # (name, blob, bytes missing)
-        self.queue = collections.deque()
-        self.cancelled = None
+        self.put: tuple[str, Blob, int] | None = None                  # name, blob, bytes missing
+        self.queue: collections.deque[tuple[int, Head]] = collections.deque()
+        self.cancelled: int | None = None
 
-    def pump(self):
+    def pump(self) -> None:
         """Read once, blocking until there is something. Raises Gone."""
         n = os.readv(self.source, [self.view])
         if n == 0:
@@ -593,9 +605,8 @@ class Channel:
             head = json.loads(bytes(self.rest[HEAD.size:]))
             self.rest = bytearray()
             self._take(kind, head, size - text)
-        return None
 
-    def _take(self, kind, head, body):
+    def _take(self, kind: int, head: Head, body: int) -> None:
         if kind == PUT:
             self.put = (head["h"], Blob(body), body)
             if body == 0:
@@ -614,7 +625,8 @@ class Channel:
         else:
             self.queue.append((kind, head))
 
-    def _stored(self):
+    def _stored(self) -> None:
+        assert self.put is not None
         name, blob, _missing = self.put
         self.put = None
         blob.seal()
@@ -623,7 +635,7 @@ class Channel:
             old.close()
         self.blobs[name] = blob
 
-    def send(self, kind, head, parts=()):
+    def send(self, kind: int, head: Head, parts: Sequence[Part] = ()) -> None:
         """`parts` are (descriptor, first byte, number of bytes)."""
         text = json.dumps(head).encode()
         size = sum(part[2] for part in parts)
@@ -652,7 +664,7 @@ class Channel:
                 self._flush(more)
                 got += more
 
-    def _flush(self, size):
+    def _flush(self, size: int) -> None:
         at = 0
         while at < size:
             at += os.write(self.sink, self.out_view[at:size])
@@ -665,7 +677,7 @@ class Died(Exception):
 class Run:
     """What a run did, before it is judged."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.status = 0
         self.cpu_s = self.wall_s = 0.0
         self.peak = self.maxrss = 0
@@ -674,24 +686,27 @@ class Run:
 
 
 class Agent:
-    def __init__(self, config):
+    def __init__(self, config: Head) -> None:
         self.config = config
         self.uid = config["uid"]
         self.proc = config["proc"] or "/proc"
-        self.fds = config["fds"]
-        self.paths = config["read"]
-        self.blobs = {}
-        self.job = None                  # the head of the JOB under way
-        self.stopped = None              # id of a job whose RUNs are to be dropped
-        self.memory_limit = self.pids_limit = None
+        self.fds: Head = config["fds"]
+        self.paths: dict[str, str] = config["read"]
+        self.blobs: dict[str, Blob] = {}
+        self.job: Head | None = None     # the head of the JOB under way
+        self.stopped: int | None = None  # id of a job whose RUNs are to be dropped
+        self.memory_limit: int | None = None
+        self.pids_limit: int | None = None
         self.cpus = len(os.sched_getaffinity(0))
-        self.server = self.sock = None
-        self.code = None
+        self.server = 0
+        self.sock: _socket.socket | None = None
+        self.code: Blob | None = None
+        self.channel: Channel
         self.ooms = self.oom_kills()
 
     # ---- start
 
-    def start(self, source, sink):
+    def start(self, source: int, sink: int) -> None:
         libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
         for name in WARM:
             try:
@@ -711,7 +726,7 @@ class Agent:
         self.channel = Channel(source, sink, self.blobs)
         self.channel.send(HELLO, {"protocol": PROTOCOL, "python": sys.version.split()[0], "machine": os.uname().machine, "cpus": self.cpus})
 
-    def start_server(self):
+    def start_server(self) -> None:
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         pid = raw_clone(0)
         if pid == 0:
@@ -731,9 +746,10 @@ class Agent:
             os.write(fd, b"%d" % pid)
         self.memory_limit = self.pids_limit = None
 
-    def ask_server(self, want, fds):
+    def ask_server(self, want: Head, fds: list[int]) -> int:
         """Start a program. Returns its pid. Raises Died."""
         packet = marshal.dumps(want)
+        assert self.sock is not None
         try:
             self.sock.sendmsg([packet], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("%di" % len(fds), *fds))])
             answer = self.sock.recv(4)
@@ -741,12 +757,12 @@ class Agent:
             raise Died(str(error)) from None
         if len(answer) < 4:
             raise Died("no answer")
-        pid = struct.unpack("<i", answer)[0]
+        pid: int = struct.unpack("<i", answer)[0]
         if pid <= 0:
             raise OSError(-pid, "clone: " + os.strerror(-pid))
         return pid
 
-    def launch(self, want, fds):
+    def launch(self, want: Head, fds: list[int]) -> int:
         for attempt in (0, 1, 2):
             try:
                 return self.ask_server(want, fds)
@@ -760,10 +776,11 @@ class Agent:
                 except ChildProcessError:
                     pass
                 self.start_server()
+        raise AssertionError
 
     # ---- accounting
 
-    def read_fd(self, name):
+    def read_fd(self, name: str) -> bytes | None:
         fd = self.fds.get(name)
         if fd is not None:
             return os.pread(fd, 4096, 0)
@@ -776,7 +793,7 @@ class Agent:
                 return None
         return None
 
-    def group_cpu_s(self):
+    def group_cpu_s(self) -> float | None:
         """CPU seconds of the run's cgroup so far, or None."""
         text = self.read_fd("cpu_usage")
         if text is None:
@@ -785,10 +802,10 @@ class Agent:
             return int(text.split(None, 2)[1]) / 1e6
         return int(text) / 1e9
 
-    def server_cpu_s(self):
+    def server_cpu_s(self) -> float:
         return process_cpu_s(self.server)
 
-    def oom_kills(self):
+    def oom_kills(self) -> int:
         text = self.read_fd("memory_events")
         if text is None:
             return 0
@@ -797,7 +814,7 @@ class Agent:
                 return int(line.split()[1])
         return 0
 
-    def set_limits(self, memory, processes):
+    def set_limits(self, memory: int, processes: int) -> None:
         """Write what differs from the run before to the cgroup."""
         if memory != self.memory_limit and "memory_limit" in self.fds:
             swap = self.fds.get("memory_swap_limit")
@@ -813,24 +830,24 @@ class Agent:
         if "memory_peak" in self.fds:
             quiet(os.write, self.fds["memory_peak"], b"0")
 
-    def peak(self):
+    def peak(self) -> int:
         text = self.read_fd("memory_peak")
         return int(text) if text is not None else 0
 
-    def usage(self):
+    def usage(self) -> int:
         text = self.read_fd("memory_usage") if "memory_peak" in self.fds else None
         return int(text) if text is not None else 0
 
-    def forget_files(self):
+    def forget_files(self) -> None:
         """Give back the page cache that a compiler filled."""
         if "memory_empty" in self.fds:
             quiet(os.write, self.fds["memory_empty"], b"0" if self.fds["version"] == 1 else b"1G")
 
-    def others(self):
+    def others(self) -> list[int]:
         """Pids in the slot, without the agent and the fork server."""
         return [int(name) for name in os.listdir(self.proc) if name.isdigit() and int(name) not in (os.getpid(), self.server)]
 
-    def tree_cpu_s(self):
+    def tree_cpu_s(self) -> float:
         total = 0.0
         for pid in self.others():
             total += process_cpu_s(pid)
@@ -842,7 +859,7 @@ class Agent:
                 pass
         return total
 
-    def starved_s(self):
+    def starved_s(self) -> float:
         """Seconds that the run's most unlucky thread was ready to run and had no core: not the program's time."""
         most = 0
         for pid in self.others():
@@ -854,7 +871,7 @@ class Agent:
                 pass
         return most / 1e9
 
-    def tree_memory(self):
+    def tree_memory(self) -> int:
         """Bytes of private memory, and of what lies in the emptied folders, without a cgroup."""
         total = 0
         for pid in self.others():
@@ -868,7 +885,7 @@ class Agent:
 
     # ---- one run
 
-    def execute(self, want, fds, limits, watched):
+    def execute(self, want: Head, fds: list[int], limits: Head, watched: Sequence[tuple[int, int]]) -> Run:
         """Start it, wait, kill what is left. `watched` are its outputs: (descriptor, most bytes)."""
         run = Run()
         self.set_limits(limits["memory"], limits["processes"])
@@ -896,7 +913,7 @@ class Agent:
             run.peak = max(0, self.peak() - before)
         if grouped is not None and "cpu_usage" in self.fds and run.wall_s * self.cpus > limits["cpu"] / 4:
             # children that nobody waited for are in no rusage; in a shorter run they cannot have used enough to matter
-            run.cpu_s = max(run.cpu_s, self.group_cpu_s() - grouped - (self.server_cpu_s() - spent))
+            run.cpu_s = max(run.cpu_s, (self.group_cpu_s() or 0.0) - grouped - (self.server_cpu_s() - spent))
         ooms, self.ooms = self.ooms, self.oom_kills()
         run.oom = self.ooms > ooms
         if "memory_peak" not in self.fds:
@@ -904,7 +921,8 @@ class Agent:
         run.maxrss = usage.ru_maxrss * 1024
         return run
 
-    def wait(self, run, pidfd, limits, start, grouped, spent, watched):
+    def wait(self, run: Run, pidfd: int, limits: Head, start: float, grouped: float | None, spent: float,
+             watched: Sequence[tuple[int, int]]) -> None:
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
         poll.register(self.channel.source, select.POLLIN)
@@ -938,7 +956,7 @@ class Agent:
                 memory_look = now + MEMORY_POLL_S
             if now >= look:
                 if grouped is not None:
-                    used = self.group_cpu_s() - grouped - (self.server_cpu_s() - spent)
+                    used = (self.group_cpu_s() or 0.0) - grouped - (self.server_cpu_s() - spent)
                 else:
                     used = self.tree_cpu_s()
                 if used > limits["cpu"]:
@@ -949,7 +967,7 @@ class Agent:
                     return
                 look = now + max(POLL_S, (limits["cpu"] - used) / self.cpus)
 
-    def end_all(self):
+    def end_all(self) -> float:
         """Kill and reap everything of the run. Returns the CPU seconds of what was reaped here: orphans."""
         cpu_s = 0.0
         if self.uid is None:
@@ -979,12 +997,11 @@ class Agent:
             if pid == 0:
                 break
             if pid == self.server:
-                self.sock.close()
                 self.start_server()
             cpu_s += usage.ru_utime + usage.ru_stime
         return cpu_s
 
-    def kill_listed(self):
+    def kill_listed(self) -> None:
         """Without a user of their own: one by one, until none is left."""
         end = time.monotonic() + STUCK_S
         while True:
@@ -996,7 +1013,7 @@ class Agent:
             if time.monotonic() > end:
                 raise RuntimeError("processes that do not die: %s" % left)
 
-    def clean(self):
+    def clean(self) -> None:
         for folder in self.config["clean"]:
             try:
                 if os.stat(folder).st_size == 0:      # of a tmpfs: nothing in it
@@ -1007,7 +1024,7 @@ class Agent:
             if names:
                 self.renew(folder)
 
-    def renew(self, folder):
+    def renew(self, folder: str) -> None:
         options = self.config["remount"].get(folder)
         if options is not None:
             libc.umount2(folder.encode(), MNT_DETACH)
@@ -1018,7 +1035,7 @@ class Agent:
 
     # ---- jobs
 
-    def serve(self):
+    def serve(self) -> NoReturn:
         channel = self.channel
         while True:
             while not channel.queue:
@@ -1035,7 +1052,7 @@ class Agent:
                 channel.cancelled = None
                 channel.send(IDLE, {"job": head["job"]})
 
-    def begin(self, head):
+    def begin(self, head: Head) -> None:
         self.job, self.stopped = head, None
         if head.get("artifact"):
             self.code = self.blobs[head["artifact"]]
@@ -1046,7 +1063,7 @@ class Agent:
         ok, reason, message, run, artifact = answer
         reply = {"job": head["job"], "ok": ok, "reason": reason, "message": message, "cpu_s": run.cpu_s, "wall_s": run.wall_s}
         parts = []
-        if ok:
+        if artifact is not None:
             self.code = artifact
             parts = [(artifact.fd, 0, artifact.size)]
             name = head["keep"]
@@ -1058,7 +1075,7 @@ class Agent:
             self.stopped = head["job"]
         self.channel.send(COMPILED, reply, parts)
 
-    def compile(self, head):
+    def compile(self, head: Head) -> Built | None:
         language = head["language"]
         limits = dict(head["compile_limits"])
         source = self.blobs[head["source"]]
@@ -1077,19 +1094,18 @@ class Agent:
                     os.close(artifact)
                     return None
                 if os.WIFEXITED(run.status) and os.WEXITSTATUS(run.status) == 0 and not run.over:
-                    blob = Blob.__new__(Blob)
-                    blob.fd, blob.size = artifact, os.fstat(artifact).st_size
+                    blob = Blob(os.fstat(artifact).st_size, artifact)
                     blob.seal()
                     return True, "", "", run, blob
                 message = os.pread(artifact, MESSAGE, 0).decode("utf-8", "replace")
                 os.close(artifact)
                 return self.refused(run, message)
-            return self.compile_native(head, language, limits, source, null, out, err)
+            return self.compile_native(language, limits, source, null, out, err)
         finally:
             for fd in (null, out, err):
                 os.close(fd)
 
-    def refused(self, run, message):
+    def refused(self, run: Run, message: str) -> Built:
         if run.over or run.oom:
             what = "memory_limit" if run.oom else run.over
             return False, "compile_limit", ("the compiler met its %s\n" % what.replace("_", " ") + message)[:MESSAGE], run, None
@@ -1098,21 +1114,21 @@ class Agent:
             return False, "compile_error", (text + message)[:MESSAGE], run, None
         return False, "compile_error", message or "the compiler failed and said nothing", run, None
 
-    def compile_native(self, head, language, limits, source, null, out, err):
+    def compile_native(self, language: Head, limits: Head, source: Blob, null: int, out: int, err: int) -> Built | None:
         missing = [name for name in language["needs"] if found(name, language) is None]
         if missing:
             return False, "language_absent", "this sandbox has no %s" % ", ".join(missing), Run(), None
         work = self.config["work"]
         if not language["compile"]:
-            blob = Blob(source.size)
-            copy(source.fd, blob.fd, source.size)
-            blob.seal()
-            return True, "", "", Run(), blob
-        place(work, language["source"], source, None, self.uid)
+            same = Blob(source.size)
+            copy(source.fd, same.fd, source.size)
+            same.seal()
+            return True, "", "", Run(), same
+        place(work, language["source"], source)
         run = self.execute({"what": "exec", "argv": language["compile"], "path": found(language["compile"][0], language), "env": language["env"],
                             "fsize": ARTIFACT, "confined": True},
                            [null, out, err], limits, [(out, MESSAGE * 64), (err, MESSAGE * 64)])
-        blob = None
+        blob: Blob | None = None
         if run.over == "cancelled":
             self.clean()
             return None
@@ -1129,17 +1145,15 @@ class Agent:
             return True, "", message, run, blob
         return self.refused(run, message)
 
-    def test(self, head):
+    def test(self, head: Head) -> None:
         job = self.job
+        assert job is not None
         limits = head.get("limits") or job["limits"]
-        for attempt in (0, 1):
+        outcome, parts, fds = self.test_once(job, head, limits)
+        if outcome["ended"] == "wall_limit" and outcome["cpu_s"] < IDLE_SHARE * limits["cpu"]:
+            for fd in fds:
+                os.close(fd)
             outcome, parts, fds = self.test_once(job, head, limits)
-            idle = outcome["ended"] == "wall_limit" and outcome["cpu_s"] < IDLE_SHARE * limits["cpu"]
-            if attempt == 0 and idle:
-                for fd in fds:
-                    os.close(fd)
-                continue
-            break
         if outcome["ended"] != "cancelled":
             if job["stop"] and not (outcome["ended"] == "exited" and outcome["exit_code"] == 0):
                 self.stopped = job["job"]
@@ -1147,10 +1161,11 @@ class Agent:
         for fd in fds:
             os.close(fd)
 
-    def test_once(self, job, head, limits):
+    def test_once(self, job: Head, head: Head, limits: Head) -> tuple[Head, list[Part], list[int]]:
         language, mode = job["language"], job["mode"]
         most = limits["output"]
-        data = self.blobs[head["data"]]
+        data, program = self.blobs[head["data"]], self.code
+        assert program is not None
         out, err = memfd("stdout"), memfd("stderr")
         fds, extra = [out, err], []
         result, nonce = -1, b""
@@ -1158,9 +1173,9 @@ class Agent:
         opened = [stdin]
         want = {"argv": [language["source"], *head.get("argv", ())], "fsize": max(limits["file"], most + 4096)}
         for name, blob in (head.get("files") or {}).items():
-            place(self.config["work"], name, self.blobs[blob] if blob else None, 0o444, self.uid)
+            place(self.config["work"], name, self.blobs[blob] if blob else None)
         if language["kind"] == "python":
-            code = reopen(self.proc, self.code.fd)
+            code = reopen(self.proc, program.fd)
             opened.append(code)
             extra = [code]
             if mode == "stdin":
@@ -1179,16 +1194,17 @@ class Agent:
                 want["argv"] = [*language["run"], *head.get("argv", ())]
                 want["path"] = found(language["run"][0], language)
             if language["run_artifact"]:
-                place(self.config["work"], language["run_artifact"], self.code, 0o555, self.uid)
+                place(self.config["work"], language["run_artifact"], program, 0o555)
             else:
-                extra = [self.code.fd]
+                extra = [program.fd]
         run = self.execute(want, [stdin, out, err, *extra], limits, [(out, most), (err, most)])
         for fd in opened:
             os.close(fd)
         self.clean()
-        return self.judge(job, head, limits, run, out, err, result, nonce, fds)
+        outcome, parts = self.judge(job, head, limits, run, out, err, result, nonce)
+        return outcome, parts, fds
 
-    def judge(self, job, head, limits, run, out, err, result, nonce, fds):
+    def judge(self, job: Head, head: Head, limits: Head, run: Run, out: int, err: int, result: int, nonce: bytes) -> tuple[Head, list[Part]]:
         most = limits["output"]
         out_size, err_size = os.fstat(out).st_size, os.fstat(err).st_size
         result_size = os.fstat(result).st_size if result >= 0 else 0
@@ -1224,14 +1240,14 @@ class Agent:
             ended = "exited"
             outcome["exit_code"] = os.WEXITSTATUS(run.status)
         outcome.update(ended=ended, out=parts[0][2], err=parts[1][2], result=shown)
-        return outcome, parts, fds
+        return outcome, parts
 
 
 PAGE = os.sysconf("SC_PAGESIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def process_cpu_s(pid):
+def process_cpu_s(pid: int) -> float:
     """CPU seconds of a process, all its threads, by its clock (clock_getcpuclockid)."""
     try:
         return time.clock_gettime((~pid << 3) | 2)
@@ -1239,7 +1255,7 @@ def process_cpu_s(pid):
         return 0.0
 
 
-def is_zombie(proc, pid):
+def is_zombie(proc: str, pid: int) -> bool:
     try:
         with open("%s/%d/stat" % (proc, pid), "rb") as file:
             return file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
@@ -1247,7 +1263,7 @@ def is_zombie(proc, pid):
         return True
 
 
-def found(name, language):
+def found(name: str, language: Head) -> str | None:
     """The path of a language's binary, or None."""
     for folder in language["env"]["PATH"].split(":"):
         path = os.path.join(folder, name)
@@ -1256,12 +1272,12 @@ def found(name, language):
     return None
 
 
-def reopen(proc, fd):
+def reopen(proc: str, fd: int) -> int:
     """The same file, read-only, from its start: what one run does to an offset or to flags, no other run sees."""
     return os.open("%s/self/fd/%d" % (proc, fd), os.O_RDONLY | os.O_CLOEXEC)
 
 
-def copy(source, sink, size):
+def copy(source: int, sink: int, size: int) -> None:
     at = 0
     while at < size:
         n = os.sendfile(sink, source, at, size - at)
@@ -1270,7 +1286,7 @@ def copy(source, sink, size):
         at += n
 
 
-def place(work, name, blob, mode, uid):
+def place(work: str, name: str, blob: Blob | None, mode: int = 0o444) -> None:
     """A file of a run in its work folder; a name that ends with / is an empty folder that the program may write to."""
     parts = [part for part in name.split("/") if part]
     if not parts or ".." in parts or name.startswith("/"):
@@ -1287,12 +1303,12 @@ def place(work, name, blob, mode, uid):
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         copy(blob.fd, fd, blob.size)
-        os.fchmod(fd, mode or 0o444)
+        os.fchmod(fd, mode)
     finally:
         os.close(fd)
 
 
-def take(path):
+def take(path: str) -> Blob:
     """What a compiler made, as a blob. It must be a plain file of bounded size."""
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -1307,7 +1323,7 @@ def take(path):
         os.close(fd)
 
 
-def empty(folder):
+def empty(folder: str) -> None:
     """Remove everything in `folder`, however deep: a folder's folders are moved up to `folder`, so no path has more than two parts."""
     moved = 0
     while True:
@@ -1336,7 +1352,7 @@ def empty(folder):
             os.rmdir(path)
 
 
-def main(config):
+def main(config: bytes) -> NoReturn:
     """`config`: see sandbox/backend.py."""
     source, sink = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)

@@ -36,45 +36,57 @@ class Link(Protocol):
 
     def write(self, data: bytes, /) -> None:
         """Queue bytes for the agent; never blocks."""
+        ...
 
     async def drain(self) -> None:
         """Wait until little is queued. Raises OSError if the slot is gone."""
+        ...
 
     async def limit(self, memory_bytes: int, processes: int, /) -> None:
         """Before a job: the largest limits that one of its runs has, for backends whose agent cannot set them itself. May do nothing."""
+        ...
 
     def kill(self) -> None:
         """End the slot now, with everything in it. Blocks for milliseconds at most; may be called twice, and from a signal handler."""
+        ...
 
     async def close(self) -> None:
         """`kill`, then wait until it is gone and what it held on the host (cgroups, containers) is removed."""
+        ...
 
     def why(self) -> str:
         """One line for people about why it ended, as far as known: the tail of its standard error."""
+        ...
 
 
 class Backend(Protocol):
     @property
     def name(self) -> str:
         """`docker` or `local`."""
+        ...
 
     @property
     def level(self) -> str:
         """The isolation in force, one line; known after `prepare`."""
+        ...
 
     async def prepare(self) -> None:
         """Raises: SandboxUnavailable with what is missing and how to get it."""
+        ...
 
     async def make_ready(self, language: Language, /) -> None:
         """Before a job of `language`: what is made once an installation, such as precompiled headers. May do nothing."""
+        ...
 
     async def open(self, slot: int, /) -> Link:
         """Start slot number `slot` (0 is the first). Raises: SandboxUnavailable, SlotDied."""
+        ...
 
     async def close(self) -> None: ...
 
     def kill(self) -> None:
         """The synchronous last resort (atexit, signals): what is not tied to a link goes too."""
+        ...
 
 
 def agent_config(**own: Any) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def languages() -> Mapping[str, Language]:
 
 def _read(path: Path) -> Language:
     """Raises: ValueError, TypeError for a file that is no language."""
-    data = tomllib.loads(path.read_text(encoding="utf-8"))
-    lists = {key: tuple(value) for key, value in data.items() if isinstance(value, list)}
-    return Language(**(data | lists | {
-        "selftest": SelfTest(**data["selftest"]), "compile_limits": CompileLimits(**data.get("compile_limits", {}))}))
+    data: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in tomllib.loads(path.read_text(encoding="utf-8")).items()}
+    selftest = SelfTest(**data.pop("selftest"))
+    return Language(selftest=selftest, compile_limits=CompileLimits(**data.pop("compile_limits", {})), **data)

@@ -94,7 +94,7 @@ class LocalBackend:
             with theirs:
                 process = subprocess.Popen(
                     [sys.executable, "-I", "-S", str(_INIT), json.dumps(self._init_config(slot, files))],
-                    stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, env={"PATH": _ENVIRONMENT["PATH"], "LANG": "C.UTF-8"},
+                    stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=subprocess.PIPE, env={"PATH": _ENVIRONMENT["PATH"], "LANG": "C.UTF-8"},
                     start_new_session=True, close_fds=True)
         except OSError as error:
             ours.close()
@@ -119,7 +119,8 @@ class LocalBackend:
             "files": [("/etc/passwd", f"root:x:0:0:root:/:/bin/false\nrunner:x:{uid}:{uid}:runner:{WORK}:/bin/sh\n"),
                       ("/etc/group", f"root:x:0:\nrunner:x:{uid}:\n"), ("/etc/hosts", "127.0.0.1 localhost\n"),
                       ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n")],
-            "tmpfs": _FOLDERS, "pivot_root": _PIVOT_ROOT[platform.machine()], "python": self._python, "boot": [*PYTHON_OPTIONS, "-c", BOOT], "env": _ENVIRONMENT,
+            "tmpfs": _FOLDERS, "pivot_root": _PIVOT_ROOT[platform.machine()], "python": self._python,
+            "boot": [*PYTHON_OPTIONS, "-c", BOOT], "env": _ENVIRONMENT,
         }
 
     async def close(self) -> None:

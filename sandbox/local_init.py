@@ -8,12 +8,15 @@ goes wrong is told on fd 2 in one line that starts with `assay:`; the exit code 
     this process (waits; dies with the host process)
       `- pid 1 of the new pid namespace: mounts, pivots, drops what it does not need, execs python3 -c BOOT
 """
+from __future__ import annotations
+
 import ctypes
 import json
 import os
 import resource
 import signal
 import sys
+from typing import Any, NoReturn
 
 NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = (
     0x20000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000)
@@ -33,18 +36,18 @@ class Refused(Exception):
     pass
 
 
-def check(result, what):
+def check(result: int, what: str) -> None:
     if result != 0:
         code = ctypes.get_errno()
         raise Refused("%s: %s" % (what, os.strerror(code)))
 
 
-def mount(source, target, kind=None, flags=0, options=None):
+def mount(source: str | None, target: str, kind: str | None = None, flags: int = 0, options: str | None = None) -> None:
     encode = [None if text is None else text.encode() for text in (source, target, kind, options)]
     check(libc.mount(encode[0], encode[1], encode[2], ctypes.c_ulong(flags), encode[3]), "mount %s on %s" % (source, target))
 
 
-def bind(source, target, flags=MS_RDONLY | MS_NOSUID | MS_NODEV):
+def bind(source: str, target: str, flags: int = MS_RDONLY | MS_NOSUID | MS_NODEV) -> None:
     """`source` as it is at `target`, with `flags`; without what is mounted below it, where the kernel allows that."""
     if os.path.isdir(source):
         os.makedirs(target, exist_ok=True)
@@ -59,13 +62,13 @@ def bind(source, target, flags=MS_RDONLY | MS_NOSUID | MS_NODEV):
     remount(target, flags)
 
 
-def remount(target, flags):
+def remount(target: str, flags: int) -> None:
     have = os.statvfs(target).f_flag
     kept = have & (1 | 2 | 4 | 8 | 1024 | 2048) | ((1 << 21) if have & 4096 else 0)
     mount(None, target, None, MS_BIND | MS_REMOUNT | flags | kept)
 
 
-def below(target, flags):
+def below(target: str, flags: int) -> None:
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         points = [line.split()[4].replace("\\040", " ") for line in file]
     for point in points:
@@ -73,20 +76,20 @@ def below(target, flags):
             remount(point, flags)
 
 
-def write(path, text):
+def write(path: str, text: str) -> None:
     with open(path, "w", encoding="ascii") as file:
         file.write(text)
 
 
-def enter_user_namespace(uid, gid):
+def enter_user_namespace(uid: int, gid: int) -> None:
     check(libc.unshare(NEWUSER), "a user namespace")
     write("/proc/self/setgroups", "deny")
     write("/proc/self/uid_map", "0 %d 1" % uid)
     write("/proc/self/gid_map", "0 %d 1" % gid)
 
 
-def make_root(config):
-    root = next(path for path in config["places"] if os.path.isdir(path))
+def make_root(config: dict[str, Any]) -> str:
+    root: str = next(path for path in config["places"] if os.path.isdir(path))
     mount("none", "/", None, MS_REC | MS_PRIVATE)
     mount("tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV, "size=4m,nr_inodes=4k,mode=755")
     os.umask(0o022)
@@ -112,7 +115,7 @@ def make_root(config):
     return root
 
 
-def become_agent(config, root):
+def become_agent(config: dict[str, Any], root: str) -> NoReturn:
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     plain = MS_NOSUID | MS_NODEV | MS_NOEXEC
     mount("proc", root + "/.agent/proc", "proc", plain)
@@ -136,7 +139,7 @@ def become_agent(config, root):
     os.execve(config["python"], [config["python"], *config["boot"]], config["env"])
 
 
-def main():
+def main() -> NoReturn:
     config = json.loads(sys.argv[1])
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != config["parent"]:

@@ -54,9 +54,9 @@ BOOT: Final = (
     "exec(marshal.loads(s),n)\n"
     "n['main'](c)\n"
 )
-"""`python3 *PYTHON_OPTIONS -c BOOT` reads the agent's source and its configuration from fd 0 and becomes the agent: fd 0 and 1 carry the frames.
-
-It is compiled in a child, so that the memory this takes is in no fork server. The agent's functions get a copy of the builtins, so that no program can change what they mean by patching the module."""
+"""`python3 *PYTHON_OPTIONS -c BOOT` reads the agent's source and its configuration from fd 0 and becomes the agent; fd 0 and 1 then
+carry the frames. The source is compiled in a child, so that the memory this takes is in no fork server. The agent's functions get a copy
+of the builtins, so that no program can change what they mean by patching the module."""
 
 
 class Kind(IntEnum):

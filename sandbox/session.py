@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ..core.errors import SandboxUnavailable, SlotDied
 from .backend import Link
-from .execution import CompileFailed, Compiled, Ended, Job, Outcome, RunLimits, TestRun
+from .execution import Compiled, CompileFailed, Ended, Job, Outcome, RunLimits, TestRun
 from .languages import Language
 from .protocol import PROTOCOL, Frame, Kind, ProtocolError, encode, read_frame
 

@@ -22,7 +22,7 @@ from typing import Final, Literal
 
 from ..core.errors import SandboxUnavailable, SlotDied, UsageError
 from .backend import Backend
-from .execution import CompileFailed, Compiled, Job, Outcome
+from .execution import Compiled, CompileFailed, Job, Outcome
 from .languages import languages
 from .session import Artifacts, Session
 

@@ -12,8 +12,9 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+
 from assay.core.errors import SandboxUnavailable, SlotDied
-from assay.sandbox.execution import CompileFailed, Compiled, Ended, Job, Outcome, TestRun
+from assay.sandbox.execution import Compiled, CompileFailed, Ended, Job, Outcome, TestRun
 from assay.sandbox.languages import Language, languages
 
 from ..conftest import LIMITS, MIB, Judge, collect
