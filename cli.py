@@ -356,6 +356,66 @@ def stages_on_stderr() -> Iterator[Any]:
         yield lambda stage, done: bar.update(task, description=stage, completed=done)
 
 
+# --- serving and converting --------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on. One that is not loopback needs a token, or --insecure.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one, and says which.")] = 8400,
+    token_file: Annotated[str | None, typer.Option(help="File with the bearer token. Default: the variable ASSAY_TOKEN, else no token.",
+                                                   show_default=False)] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Serve other machines without a token.")] = False,
+    queue: Annotated[int, typer.Option(min=1, help="Responses accepted at once; one more is answered 429.")] = 2048,
+    max_body_mb: Annotated[int, typer.Option(min=1, help="Largest request, and largest line of a batch.")] = 32,
+    drain_s: Annotated[float, typer.Option(help="Seconds that accepted work may go on after SIGTERM.")] = 600,
+    unscored: Annotated[float | None, typer.Option(show_default=False, help=(
+        "Reward of a response without a score, for OpenRLHF and NeMo-Gym, which have no null. Default: an HTTP error."))] = None,
+    deadline_s: Annotated[float | None, typer.Option(help="Wall seconds that one program may take in all.", show_default=False)] = None,
+    sandbox: Sandbox = SandboxName.auto,
+    slots: Slots = None,
+    workers: Workers = None,
+    reward: Annotated[RewardChoice, typer.Option(help="How the tests of a program make its score.")] = RewardChoice.all_tests,
+    detail: Annotated[DetailChoice, typer.Option(help="Failed tests described in `detail`.")] = DetailChoice.first,
+    python: Annotated[str | None, typer.Option(help="Interpreter for Python programs on the local sandbox.", show_default=False)] = None,
+    image: Annotated[str | None, typer.Option(help="Image of the docker sandbox.", show_default=False)] = None,
+    runtime: Annotated[str | None, typer.Option(help="Docker runtime: runc, runsc, kata ...", show_default=False)] = None,
+) -> None:
+    """Serve grades over HTTP: rows with responses go in, grades come out; also OpenRLHF's and NeMo-Gym's reward contracts.
+
+    Paths: `/grade` (one row), `/grade/batch` (rows, one a line), `/get_reward` (OpenRLHF), `/verify` (NeMo-Gym), `/health`, `/metrics`.
+    SIGTERM and Ctrl-C finish what was accepted, refuse new work with 503, and exit.
+
+    Exit codes: 0 ended when told to, 1 accepted work was not finished in time, 2 usage.
+
+    Example: `assay serve --port 8400 --sandbox local`, then
+    `curl -s 127.0.0.1:8400/grade -d '{"reward": {"type": "math", "answer": "1/2"}, "responses": ["It is \\\\boxed{0.5}"]}'`
+    """
+    import os
+
+    from assay.verifiers.grader import Grader
+
+    with errors_as_one_line():
+        try:
+            from assay.verifiers.service.run import serve as run_service
+        except ModuleNotFoundError as error:
+            raise UsageError(f"{error.name} is not installed; get it with: pip install 'assay[serve]'") from error
+        from assay.verifiers.service.settings import Settings, read_token
+
+        settings = Settings(host=host, port=port, token=read_token(token_file, os.environ), insecure=insecure, queue=queue,
+                            body_bytes=max_body_mb << 20, drain_s=drain_s, unscored=unscored)
+        with Grader(sandbox.value, slots=slots, workers=workers, reward=reward.value, detail=detail.value,  # type: ignore[arg-type]
+                    python=python, image=image, runtime=runtime, deadline_s=deadline_s) as grader:
+            try:
+                say(f"sandbox {grader.start_sandbox()}")
+            except SandboxUnavailable as error:
+                if sandbox is not SandboxName.auto:
+                    raise
+                say(f"no sandbox, so programs get no score: {error}")
+            code = run_service(grader, settings, say)
+    raise typer.Exit(code)
+
+
 def main() -> None:
     app()
 

@@ -1,0 +1,183 @@
+"""The service's paths.
+
+    POST /grade          one row with its responses -> {"id", "grades": [line, ...]}, lines as docs/wire-format.md has them
+    POST /grade/batch    rows, one a line -> lines as they finish, each with its place (batch.py)
+    POST /get_reward     OpenRLHF (openrlhf.py)
+    POST /verify         NeMo-Gym (nemo_gym.py), with /seed_session and /reverify_mode
+    GET  /health         200 {"status": "ok"}, or 503 {"status": "draining"}
+    GET  /metrics        Prometheus text
+
+Refusals are {"error": {"reason", "detail"}}: 401, 403, 408, 413, 422 for a bad row, 429 with Retry-After when the queue is full,
+503 when the service drains. An IE is no refusal: its line has `"score": null`. When the client leaves, its work is cancelled.
+"""
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol, TypeVar
+
+from fastapi import FastAPI, Request
+from starlette.responses import Response as HttpResponse
+
+from ...core.errors import RowError
+from ...core.problem import Problem, Program, Response
+from ...core.verdict import Grade
+from . import nemo_gym, openrlhf
+from .admission import Admission, Refused
+from .batch import BatchResponse
+from .body import Disconnected, discard, read_body
+from .guard import Guard, refusal_body, refusal_headers
+from .lines import grade_line, json_bytes, json_object, row_of
+from .settings import Settings
+
+__all__ = ["GradesOne", "Service"]
+
+T = TypeVar("T")
+_PATHS: Final = frozenset({"/grade", "/grade/batch", "/get_reward", "/verify", "/seed_session", "/reverify_mode", "/health", "/metrics"})
+
+
+class GradesOne(Protocol):
+    """What the service needs of a Grader."""
+
+    async def agrade(self, problem: Problem, response: Response | Program | str) -> Grade: ...
+    def prometheus(self) -> str: ...
+
+
+class Service:
+    """`asgi` is the application. Whoever runs it closes the grader."""
+
+    def __init__(self, grader: GradesOne, settings: Settings) -> None:
+        self.settings = settings
+        self.admission = Admission(settings.queue, settings.streams)
+        self._grader = grader
+        self._unscored: Counter[str] = Counter()
+        app = FastAPI(title="assay", docs_url=None, redoc_url=None, openapi_url=None)
+        app.exception_handler(Refused)(_on_refused)
+        app.exception_handler(RowError)(_on_bad_row)
+        app.exception_handler(Disconnected)(_on_disconnected)
+        for path, handler in (("/grade", self._grade), ("/grade/batch", self._batch), ("/get_reward", self._get_reward),
+                              ("/verify", self._verify), ("/seed_session", self._seed_session)):
+            app.add_api_route(path, handler, methods=["POST"], response_model=None)
+        for path, handler in (("/health", self._health), ("/metrics", self._metrics), ("/reverify_mode", self._reverify_mode)):
+            app.add_api_route(path, handler, methods=["GET"], response_model=None)
+        self.asgi = Guard(app, settings, _PATHS)
+
+    async def _grade(self, request: Request) -> HttpResponse:
+        def read(payload: dict[str, Any]) -> tuple[Problem, list[tuple[Problem, Response | Program]]]:
+            row = row_of(payload, "the row", self.settings.responses)
+            return row.problem, [(row.problem, response) for response in row.responses]
+
+        def write(problem: Problem, grades: list[Grade]) -> dict[str, Any]:
+            return {"id": problem.id, "grades": [grade_line(problem, index, grade) for index, grade in enumerate(grades)]}
+
+        return await self._answered(request, read, write)
+
+    async def _get_reward(self, request: Request) -> HttpResponse:
+        def read(payload: dict[str, Any]) -> tuple[None, list[tuple[Problem, Response]]]:
+            return None, openrlhf.items(payload, self.settings.responses)
+
+        def write(_: None, grades: list[Grade]) -> dict[str, Any]:
+            self._count_unscored("openrlhf", grades)
+            return openrlhf.answer(grades, self.settings.unscored)
+
+        return await self._answered(request, read, write)
+
+    async def _verify(self, request: Request) -> HttpResponse:
+        def read(payload: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[Problem, Response]]]:
+            return payload, [nemo_gym.item(payload)]
+
+        def write(payload: dict[str, Any], grades: list[Grade]) -> dict[str, Any]:
+            self._count_unscored("nemo_gym", grades)
+            return nemo_gym.answer(payload, grades[0], self.settings.unscored)
+
+        return await self._answered(request, read, write)
+
+    async def _batch(self, request: Request) -> HttpResponse:
+        try:
+            self.admission.open_stream()
+        except Refused:
+            await discard(request.receive, self.settings.idle_s)
+            raise
+        return BatchResponse(self._grader.agrade, self.admission, self.settings)
+
+    async def _seed_session(self, request: Request) -> HttpResponse:
+        await discard(request.receive, self.settings.idle_s)
+        self.admission.check_open()
+        return _json({})
+
+    async def _reverify_mode(self) -> HttpResponse:
+        return _json("stateless")
+
+    async def _health(self) -> HttpResponse:
+        draining = self.admission.draining
+        return _json({"status": "draining" if draining else "ok", "queue": self.admission.in_use, "capacity": self.admission.capacity},
+                     503 if draining else 200)
+
+    async def _metrics(self) -> HttpResponse:
+        gate = self.admission
+        lines = [self._grader.prometheus().rstrip("\n"), "# HELP assay_http_requests_total Answers by path and status.",
+                 "# TYPE assay_http_requests_total counter"]
+        lines += [f'assay_http_requests_total{{path="{path}",status="{status}"}} {n}' for (path, status), n in sorted(self.asgi.answers.items())]
+        lines += ["# HELP assay_unscored_total Responses without a score, by contracts that have no null.", "# TYPE assay_unscored_total counter"]
+        lines += [f'assay_unscored_total{{contract="{name}"}} {self._unscored[name]}' for name in ("nemo_gym", "openrlhf")]
+        for name, kind, text, value in (
+                ("queue_in_use", "gauge", "Responses accepted and not graded.", gate.in_use),
+                ("queue_capacity", "gauge", "Responses that may be accepted at once.", gate.capacity),
+                ("queue_refused_total", "counter", "Requests answered 429.", gate.refused),
+                ("streams_open", "gauge", "Batches under way.", gate.open_streams),
+                ("draining", "gauge", "1 while the service drains.", int(gate.draining))):
+            lines += [f"# HELP assay_{name} {text}", f"# TYPE assay_{name} {kind}", f"assay_{name} {value}"]
+        return HttpResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
+
+    async def _answered(self, request: Request, read: Callable[[dict[str, Any]], tuple[T, Sequence[tuple[Problem, Response | Program]]]],
+                        write: Callable[[T, list[Grade]], dict[str, Any]]) -> HttpResponse:
+        """Reads the body, grades what `read` finds in it all at once, and answers what `write` makes of it."""
+        try:
+            self.admission.check_room()
+        except Refused:
+            await discard(request.receive, self.settings.idle_s)
+            raise
+        body = await read_body(request.receive, self.settings.body_bytes, self.settings.idle_s, self.admission)
+        try:
+            context, items = read(json_object(body, "the body"))
+            self.admission.enter(len(items))
+            try:
+                grades = await self._while_there(request, asyncio.gather(*(self._grader.agrade(*item) for item in items)))
+            finally:
+                self.admission.leave(len(items)) if items else None
+            return _json(write(context, grades))
+        finally:
+            self.admission.release(len(body))
+
+    async def _while_there(self, request: Request, grading: asyncio.Future[list[Grade]]) -> list[Grade]:
+        """The grades, unless the client leaves first: then the work is cancelled. Raises: Disconnected."""
+        leaving = asyncio.ensure_future(request.receive())      # the body is read, so the next message says that the client left
+        try:
+            await asyncio.wait({grading, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not grading.done():
+                raise Disconnected
+            return grading.result()
+        finally:
+            grading.cancel()
+            leaving.cancel()
+
+    def _count_unscored(self, contract: str, grades: list[Grade]) -> None:
+        self._unscored[contract] += sum(grade.score is None for grade in grades)
+
+
+def _json(value: object, status: int = 200) -> HttpResponse:
+    return HttpResponse(json_bytes(value), status, media_type="application/json")
+
+
+async def _on_refused(_: Request, error: Exception) -> HttpResponse:
+    assert isinstance(error, Refused)
+    return HttpResponse(json_bytes(refusal_body(error)), error.status, refusal_headers(error), "application/json")
+
+
+async def _on_bad_row(_: Request, error: Exception) -> HttpResponse:
+    return _json({"error": {"reason": "bad_row", "detail": str(error)}}, 422)
+
+
+async def _on_disconnected(_: Request, error: Exception) -> HttpResponse:
+    return HttpResponse(status_code=499)        # nobody reads it; it is counted
