@@ -19,6 +19,10 @@ __all__ = ["MathVerifier", "verify_math"]
 _TIER_3: Final = f"{__package__}.mathexpr.sympy_tier:math_verify_equal"
 _PRELOAD: Final = ("sympy", "math_verify", "latex2sympy2_extended")
 _DEFAULT: Final = MathPolicy()
+OWN_SHARE: Final = 0.4
+"""Of the budget, in CPU time, for the tiers of this process; the last tier has what is left of it."""
+MARGIN: Final = 0.05
+"""Of the budget, to notice that it is over and to kill."""
 
 
 class MathVerifier:
@@ -51,7 +55,9 @@ class MathVerifier:
         found = final_answer(response)
         if isinstance(found, Missing):
             return Verdict.NA, found.reason, ""
-        work = Work(answer.policy.budget_s / 2)
+        budget_s = answer.policy.budget_s
+        started = time.perf_counter()
+        work = Work(budget_s * OWN_SHARE)
         reasons: list[str] = []
         undecided: list[str] = []
         for gold in golds:
@@ -62,12 +68,18 @@ class MathVerifier:
             if outcome.open:
                 undecided.append(gold)
         for gold in undecided:
-            reply = self._outside([gold.strip("$ "), found.text.strip("$ ")], answer.policy.budget_s, outside)
-            if reply.status == "done" and reply.value:
-                return Verdict.AC, "equal", f"{found.how}, by Math-Verify"
-            if reply.status != "done":
+            left_s = budget_s * (1 - MARGIN) - (time.perf_counter() - started - outside[1])
+            reply = self._outside([gold.strip("$ "), found.text.strip("$ ")], left_s, outside) if left_s > 0 else None
+            if reply is not None and reply.status == "done":
+                if reply.value:
+                    return Verdict.AC, "equal", f"{found.how}, by Math-Verify"
+            elif reply is None or reply.status != "error":
                 reasons.append("budget")
-        reason = next((slug for slug in ("budget", "too_large") if slug in reasons), "different")
+        if "different" in reasons and all(reason in ("different", "bad_gold") for reason in reasons):
+            return Verdict.WA, "different", f"answer {found.text[:100]!r} ({found.how})"
+        if "bad_gold" in reasons:
+            return Verdict.IE, BAD_REFERENCE, f"the gold answer cannot be read, and this is not its text: {golds[0][:100]!r}"
+        reason = "budget" if "budget" in reasons else "too_large"
         return Verdict.WA, reason, f"answer {found.text[:100]!r} ({found.how})"
 
     def _outside(self, args: list[Any], budget_s: float, outside: list[float]) -> WorkerReply:

@@ -16,7 +16,7 @@ from .clean import cleaned, plain_form
 from .compare import Comparison, same
 from .parser import normal_words, parse
 from .tree import Node, Quant, Seq, Sym, Unsupported, Words
-from .values import OutOfBudget, Work
+from .values import OutOfBudget, Work, beyond_limits
 from .words import words_equal
 
 __all__ = ["Outcome", "Parsed", "compare_texts", "parsed"]
@@ -32,6 +32,8 @@ _TEXT_COMMAND: Final = re.compile(
 _TIME: Final = re.compile(r"(\d{1,2}):(\d{2})\s*(?:([ap])\.?\s?m\.?)?", re.I)
 _NO_EXPRESSION: Final = re.compile(r"[$\n;\"=<>]|\\text|(?<![A-Za-z\\])[A-Za-z]{4,}")
 _TEXTUAL: Final = re.compile(r"[^\W\d_]{2,}")
+_UNREADABLE: Final = frozenset({"unbalanced", "empty_group", "empty", "half_a_relation", "unexpected_end", "unexpected_end_of_text", "too_deep"})
+_PROSE: Final = re.compile(r"[A-Za-z]{3,}\s+[A-Za-z]{2,}\s+[A-Za-z]{2,}")
 _LAST_TIER: Final = frozenset({"operator_int", "operator_iint", "operator_sum", "operator_prod", "operator_lim"})
 _WORD: Final = re.compile(r"(?<![A-Za-z\\])[A-Za-z]{4,}|[,;\n$]")
 _BOUNDS: Final = re.compile(r"_\s*\{[^{}]*\}")
@@ -81,7 +83,9 @@ def compare_texts(gold: str, answer: str, policy: MathPolicy, work: Work) -> Out
     if first.node is None or second.node is None:
         if _TEXTUAL.search(a) and words_equal(normal_words(cleaned(a)), normal_words(cleaned(b))):
             return Outcome(True, "equal")
-        return Outcome(False, "different", open=_for_last_tier(first, second))
+        if _for_last_tier(first, second):
+            return Outcome(False, "different", open=True)
+        return Outcome(False, "bad_gold" if first.problem in _UNREADABLE and not _PROSE.search(a) else "different")
     comparison = Comparison(work, policy)
     try:
         if same(first.node, second.node, comparison) or _same_as_lists(first, second, comparison):
@@ -90,7 +94,9 @@ def compare_texts(gold: str, answer: str, policy: MathPolicy, work: Work) -> Out
         return Outcome(False, "budget")
     if _texts_agree(first, second):
         return Outcome(True, "equal")
-    return Outcome(False, "too_large" if comparison.limits else "different")
+    if comparison.limits:
+        return Outcome(False, "bad_gold" if beyond_limits(first.node, work) else "too_large")
+    return Outcome(False, "different")
 
 
 @lru_cache(maxsize=4096)

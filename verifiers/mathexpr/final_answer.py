@@ -20,20 +20,25 @@ from ..extract import after_thinking
 
 __all__ = ["Found", "Missing", "final_answer", "gold_answer"]
 
-MAX_TEXT_CHARS: Final = 400_000
+MAX_TEXT_CHARS: Final = 200_000
 MAX_ANSWER_CHARS: Final = 8_000
 """A longer answer is no answer that anybody could check."""
 MAX_DIFFERENT_BOXES: Final = 12
 """More different boxes than this in one answer text are a spray, not steps of a solution."""
+MAX_BOXES: Final = 256
+"""Boxes that are looked at, from the end."""
+MAX_NESTED_BOXES: Final = 4
 MAX_JOINED_BOXES: Final = 64
 LONG_GOLD_CHARS: Final = 200
 """A longer gold may be a whole solution, whose "final answer is" counts."""
 
 _SPECIAL: Final = re.compile(r"<\|(?:im_start|im_end|endoftext|eot_id|end)\|>|</s>|<｜end▁of▁sentence｜>")
+_BRACE: Final = re.compile(r"\\.|[{}]", re.S)
+_TOKEN: Final = re.compile(r"\\[A-Za-z]+|[-+]?\d+|\S")
 _BOX: Final = re.compile(r"\\f?boxed\b|\\fbox\b|\\boxed(?=[{\d])")
 _JOIN: Final = re.compile(
     r"(?:\s|\$|\\[()\[\],;!: ]|\\q?quad|\\(?:text|mbox|textrm|mathrm)\s*\{\s*(?:,|;|and|or|且|或|和)?\s*\}"
-    r"|[,;，；、.&~*]|\\\\|\band\b|\bor\b|\\land\b|\\lor\b|和|或|以及|与)*")
+    r"|[,;，；、&~*]|\\\\|\band\b|\bor\b|\\land\b|\\lor\b|和|或|以及|与)*")
 _FINAL: Final = re.compile(
     r"final\s+(?:answer|result)\b[^\S\n]*(?:\*\*|__)?[^\S\n]*(?:(?::|：|=|\bis\b)[^\S\n]*)+"
     r"|最终答案[为是：:\s]+|最后答案[为是：:\s]+", re.I)
@@ -105,73 +110,67 @@ def gold_answer(gold: str) -> str:
     return gold
 
 
-def _boxed(text: str) -> tuple[str, int] | Missing | None:
+def _boxed(text: str, depth: int = 0) -> tuple[str, int] | Missing | None:
     """(the content of the last box or row of boxes, where the last one ends), or None where there is no box."""
+    marks = [match.span() for match in _BOX.finditer(text)][-MAX_BOXES:]
+    if not marks:
+        return None
+    closing = _closing_braces(text, marks[0][0])
     boxes: list[tuple[int, int, str]] = []      # start, end, content
     unclosed = False
-    for match in _BOX.finditer(text):
-        if boxes and match.start() < boxes[-1][1]:
+    for start, end in marks:
+        if boxes and start < boxes[-1][1]:
             continue            # a box within a box
-        content = _content(text, match.end())
-        if content is None:
-            unclosed = True
-            continue
-        unclosed = False
-        boxes.append((match.start(), content[1], content[0]))
-    if not boxes:
-        return Missing("unclosed_box") if unclosed else None
-    if unclosed:
+        content = _content(text, end, closing)
+        unclosed = content is None
+        if content is not None:
+            boxes.append((start, content[1], content[0]))
+    if unclosed or not boxes:
         return Missing("unclosed_box")
     row = [boxes[-1]]
     for box in reversed(boxes[:-1]):
         if len(row) >= MAX_JOINED_BOXES or not _JOIN.fullmatch(text, box[1], row[-1][0]):
             break
         row.append(box)
-    contents = list(dict.fromkeys(_innermost(box[2]).strip() for box in reversed(row)))
+    contents = list(dict.fromkeys(_innermost(box[2], depth).strip() for box in reversed(row)))
     if len(row) == 1 and len({box[2].strip() for box in boxes}) > MAX_DIFFERENT_BOXES:
         return Missing("several_answers")
-    if not any(contents):
+    contents = [content for content in contents if content]
+    if not contents:
         return Missing("empty_box")
     sign = _sign_before(text, row[-1][0]) if len(row) == 1 else ""
-    end = boxes[-1][1]
-    return sign + ", ".join(contents), end
+    return sign + ", ".join(contents), boxes[-1][1]
 
 
-def _content(text: str, at: int) -> tuple[str, int] | None:
+def _closing_braces(text: str, start: int) -> dict[int, int]:
+    """Where each group from `start` on is closed, in one pass; groups that are not are absent."""
+    closing: dict[int, int] = {}
+    opened: list[int] = []
+    for brace in _BRACE.finditer(text, start):
+        if brace[0] == "{":
+            opened.append(brace.start())
+        elif brace[0] == "}" and opened:
+            closing[opened.pop()] = brace.start()
+    return closing
+
+
+def _content(text: str, at: int, closing: dict[int, int]) -> tuple[str, int] | None:
     """The group or the single token at `at`, and where it ends; None for a group that is never closed."""
     while at < len(text) and text[at] in " \t":
         at += 1
     if at >= len(text):
         return None
     if text[at] != "{":
-        token = re.compile(r"\\[A-Za-z]+|[-+]?\d+|\S").match(text, at)
+        token = _TOKEN.match(text, at)
         return (token[0], token.end()) if token else None
-    depth = 0
-    i = at
-    limit = min(len(text), at + 4 * MAX_ANSWER_CHARS)
-    while i < limit:
-        char = text[i]
-        if char == "\\":
-            i += 2
-            continue
-        if char == "{":
-            depth += 1
-        elif char == "}":
-            depth -= 1
-            if depth == 0:
-                return text[at + 1:i], i + 1
-        i += 1
-    return None
+    end = closing.get(at)
+    return None if end is None else (text[at + 1:end], end + 1)
 
 
-def _innermost(text: str) -> str:
+def _innermost(text: str, depth: int) -> str:
     """A box in a box: the inner one is the answer."""
-    for _ in range(8):
-        inner = _boxed(text) if "box" in text else None
-        if inner is None or isinstance(inner, Missing):
-            break
-        text = inner[0]
-    return text
+    inner = _boxed(text, depth + 1) if depth < MAX_NESTED_BOXES and "box" in text else None
+    return text if inner is None or isinstance(inner, Missing) else inner[0]
 
 
 def _sign_before(text: str, at: int) -> str:

@@ -239,7 +239,11 @@ class _Lexer:
         if (glued := _GLUED.fullmatch(word)) and self.out and self.out[-1].kind == "num":
             return self._add("sep", glued[1], at, at + len(glued[1]))        # 1orW(x)
         if low in ("and", "or") and (len(word) > 2 or word in ("or", "OR")):
-            return self._add("sep", low, at, end)
+            if not self.textual:
+                return self._add("sep", low, at, end)
+            self._add("close", "}", at, at)         # \text{ hours and } 30: the joint stands outside
+            self._add("sep", low, at, end)
+            return self._add("open", "{", end, end)
         if self.textual:
             is_function = word in FUNCTIONS and self.textual[-1][0] in ("operatorname", "mathrm", "rm")
             kind = "cmd" if is_function and not (self.out and self.out[-2:-1] and self.out[-2].kind == "num") else "word"

@@ -114,6 +114,9 @@ class _Parser:
             if token.kind == "op" and token.text == "&":
                 self.at += 1
                 continue
+            if token.text == "{" and self.peek(1).text == "}":
+                self.at += 2
+                continue
             groups[-1].append(self.item())
         self.depth -= 1
         groups = [group for group in groups if group]
@@ -258,6 +261,8 @@ class _Parser:
                     node = Call("mod", (node, right))
                 else:
                     node = Call("div", (node, right))
+            elif token.text == "{" and self.peek(1).text == "}":
+                self.at += 2
             elif self.starts_factor(token):
                 if token.kind == "cmd" and token.text in ("dollar", "euro", "pounds", "yen"):
                     self.at += 1

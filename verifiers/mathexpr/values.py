@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from .tree import Call, Node, Num, Sym, walk
 
-__all__ = ["OutOfBudget", "TooLarge", "Undefined", "Work", "equal", "exact", "number", "symbols"]
+__all__ = ["OutOfBudget", "TooLarge", "Undefined", "Work", "beyond_limits", "equal", "exact", "number", "symbols"]
 
 MAX_BITS: Final = 200_000
 """Size of an exact number: 2024^4046 has 44,000 bits, 10000! 118,000."""
@@ -525,6 +525,20 @@ def number(node: Node, work: Work, digits: int = 50) -> Any:
             return _numbers().constant(node, digits, work)
         except (Undefined, TooLarge):
             return None
+
+
+def beyond_limits(node: Node, work: Work) -> bool:
+    """Whether a constant is too large to be evaluated here, by itself."""
+    if symbols(node) or not isinstance(node, Call):
+        return False
+    with _lock:
+        try:
+            _numbers().constant(node, _LOW, work)
+        except TooLarge:
+            return True
+        except ArithmeticError:
+            return False
+    return False
 
 
 _BASE_POINTS: Final = (Fraction(13, 7), Fraction(-31, 17), Fraction(3, 11), Fraction(57, 8), Fraction(-2, 9), Fraction(151, 6), Fraction(97, 101),
