@@ -57,7 +57,7 @@ ARTIFACT = 256 << 20
 FILE_DESCRIPTORS = 1024                 # that a program may hold
 POLL_S = 0.02                           # between two looks at the CPU time and memory of a run that nears a limit
 MEMORY_POLL_S = 0.03                    # without a cgroup: between two looks at its memory
-STARVED = 6                             # a run may take this many times its wall limit while it waits for a core (busy machines)
+STARVED = 4                             # a run may take this many times its wall limit while it waits for a core (busy machines)
 URGENT = -10                            # niceness of the agent, where it may: a limit or a cancellation waits for no busy program
 STUCK_S = 5.0                           # killed processes are gone long before
 IDLE_SHARE = 0.1                        # of its CPU limit: a run that met the wall limit with less is tried once more
@@ -474,9 +474,14 @@ PREAMBLE: Head = {}
 
 # ---------------------------------------------------------------- the fork server
 
-def fork_server(sock: _socket.socket, config: Head) -> NoReturn:
+def fork_server(sock: _socket.socket, config: Head, spawner: int | None) -> NoReturn:
     """Never returns. Each packet starts a program; the answer is its pid, or minus an errno."""
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    spawn = None
+    if spawner is not None:
+        library = ctypes.PyDLL("%s/self/fd/%d" % (config["proc"] or "/proc", spawner))
+        spawn = library.spawn
+        spawn.argtypes = (ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p)
     keep = sock.fileno()
     os.closerange(3, keep)
     os.closerange(keep + 1, 4096)
@@ -495,7 +500,7 @@ def fork_server(sock: _socket.socket, config: Head) -> NoReturn:
     gc.collect()
     gc.freeze()
     while True:
-        data, ancillary, _flags, _address = sock.recvmsg(1 << 16, 512)
+        data, ancillary, _flags, _address = sock.recvmsg(1 << 17, 512, _socket.MSG_CMSG_CLOEXEC)
         if not data:
             _exit(0)
         fds: list[int] = []
@@ -503,7 +508,14 @@ def fork_server(sock: _socket.socket, config: Head) -> NoReturn:
         for level, kind, payload in ancillary:
             if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
                 fds.extend(struct.unpack("%di" % (len(payload) // 4), payload))
-        want = marshal.loads(data)
+        if data[:1] == SPAWN_MARK:
+            assert spawn is not None
+            pid = spawn(data[1:], len(data) - 1, payload)
+            for fd in fds:
+                os.close(fd)
+            sock.send(struct.pack("<i", pid))
+            continue
+        want = marshal.loads(data[1:])
         pid = raw_clone(CLONE_PARENT)
         if pid == 0:
             status = 1
@@ -535,6 +547,83 @@ def harden(config: Head) -> None:
     program = Program(len(code) // 8, code)
     if libc.prctl(PR_SET_SECCOMP, 2, ctypes.byref(program), 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "the seccomp filter was refused")
+
+
+# ---- starting a native program without copying the interpreter: built in the slot at the first need, where it has a C compiler
+
+SPAWNER = r"""
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+struct head { long long cpu, fsize, nproc; int uid, argc, envc, by_fd; };
+enum { MOST = 255 };
+
+static struct head head;
+static const int *fds;
+static char *argv[MOST + 1], *envp[MOST + 1], *work, *path;
+static char stack[1 << 16] __attribute__((aligned(16)));
+
+static void bound(int what, long long most) {
+    struct rlimit limit = { most, most };
+    setrlimit(what, &limit);
+}
+
+/* Shares the fork server's memory until it execs; the fork server stands still meanwhile. */
+static int start(void *unused) {
+    for (int n = 0; n < 3; n++)
+        if (dup2(fds[n], n) < 0) _exit(127);
+    setsid();
+    if (chdir(work) != 0) _exit(127);
+    bound(RLIMIT_CPU, head.cpu);
+    bound(RLIMIT_FSIZE, head.fsize);
+    if (head.nproc > 0) bound(RLIMIT_NPROC, head.nproc);
+    signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
+    if (head.uid >= 0 && syscall(SYS_setresuid, head.uid, head.uid, head.uid) != 0) _exit(127);
+    if (head.by_fd) syscall(SYS_execveat, fds[3], "", argv, envp, AT_EMPTY_PATH);
+    else execve(path, argv, envp);
+    const char *why = strerror(errno);
+    if (write(2, "cannot be started: ", 19) > 0 && write(2, why, strlen(why)) > 0) _exit(126);
+    _exit(126);
+}
+
+/* `packet`: head, then work, path, arguments and environment, each ended by a zero byte. Returns a pid, or minus an errno. */
+int spawn(char *packet, int length, const int *given) {
+    char *at = packet + sizeof head, *end = packet + length;
+    memcpy(&head, packet, sizeof head);
+    fds = given;
+    if (head.argc > MOST || head.envc > MOST) return -E2BIG;
+    for (int n = 0; n < 2 + head.argc + head.envc; n++) {
+        char *next = memchr(at, 0, end - at);
+        if (!next) return -EINVAL;
+        if (n == 0) work = at;
+        else if (n == 1) path = at;
+        else if (n < 2 + head.argc) argv[n - 2] = at;
+        else envp[n - 2 - head.argc] = at;
+        at = next + 1;
+    }
+    argv[head.argc] = envp[head.envc] = 0;
+    int pid = clone(start, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PARENT, 0);
+    return pid < 0 ? -errno : pid;
+}
+"""
+SPAWN_HEAD = struct.Struct("<qqqiiii")
+SPAWN_MARK = b"X"
+
+
+def spawn_packet(want: Head, by_fd: bool) -> bytes:
+    uid = -1 if want["uid"] is None else want["uid"]
+    argv = [text.encode("utf-8", "surrogateescape") for text in want["argv"]]
+    env = [("%s=%s" % pair).encode("utf-8", "surrogateescape") for pair in want["env"].items()]
+    strings = [want["work"].encode(), want.get("path", "").encode(), *argv, *env]
+    return SPAWN_MARK + SPAWN_HEAD.pack(want["cpu"], want["fsize"], want["nproc"], uid, len(argv), len(env), by_fd) + b"\0".join(strings) + b"\0"
 
 
 # ---------------------------------------------------------------- the agent
@@ -679,7 +768,7 @@ class Run:
 
     def __init__(self) -> None:
         self.status = 0
-        self.cpu_s = self.wall_s = 0.0
+        self.cpu_s = self.wall_s = self.starved_s = 0.0
         self.peak = self.maxrss = 0
         self.over = ""                   # the limit that ended it: cpu_limit, wall_limit, memory_limit, output_limit, cancelled
         self.oom = False
@@ -702,6 +791,8 @@ class Agent:
         self.sock: _socket.socket | None = None
         self.code: Blob | None = None
         self.channel: Channel
+        self.spawner: Blob | None = None
+        self.spawner_tried = False
         self.ooms = self.oom_kills()
 
     # ---- start
@@ -732,8 +823,8 @@ class Agent:
         if pid == 0:
             status = 1
             try:
-                os.dup2(theirs.fileno(), 9)
-                fork_server(_socket.socket(fileno=9), self.config)
+                os.dup2(theirs.fileno(), 9, False)
+                fork_server(_socket.socket(fileno=9), self.config, None if self.spawner is None else self.spawner.fd)
             except BaseException:
                 quiet(_write, 2, trace())
             finally:
@@ -748,7 +839,10 @@ class Agent:
 
     def ask_server(self, want: Head, fds: list[int]) -> int:
         """Start a program. Returns its pid. Raises Died."""
-        packet = marshal.dumps(want)
+        if self.spawner is not None and want["what"] == "exec" and not want.get("confined"):
+            packet = spawn_packet(want, len(fds) > 3)
+        else:
+            packet = b"P" + marshal.dumps(want)
         assert self.sock is not None
         try:
             self.sock.sendmsg([packet], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("%di" % len(fds), *fds))])
@@ -907,7 +1001,7 @@ class Agent:
             _pid, run.status, usage = os.wait4(pid, WALL)
         finally:
             os.close(pidfd)
-        run.wall_s = time.monotonic() - start
+        run.wall_s = time.monotonic() - start - run.starved_s
         run.cpu_s = usage.ru_utime + usage.ru_stime + self.end_all()
         if "memory_peak" in self.fds:
             run.peak = max(0, self.peak() - before)
@@ -942,7 +1036,9 @@ class Agent:
                 self.channel.pump()
             now = time.monotonic()
             if now >= wall_end:
-                later = min(start + limits["wall"] + self.starved_s(), start + STARVED * limits["wall"])
+                starved = self.starved_s()
+                later = min(start + limits["wall"] + starved, start + STARVED * limits["wall"])
+                run.starved_s = later - start - limits["wall"]
                 if later - now < POLL_S:
                     run.over = "wall_limit"
                     return
@@ -1052,8 +1148,30 @@ class Agent:
                 channel.cancelled = None
                 channel.send(IDLE, {"job": head["job"]})
 
+    def build_spawner(self, limits: Head) -> None:
+        """Compile `SPAWNER` in the slot, as a program would be, and start the fork server anew with it. Without a compiler, do without."""
+        self.spawner_tried = True
+        env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "TMPDIR": "/tmp"}
+        language = {"kind": "native", "needs": ["gcc"], "source": "spawner.c", "artifact": "spawner.so", "env": env,
+                    "compile": ["gcc", "-O2", "-shared", "-fPIC", "-o", "spawner.so", "spawner.c"]}
+        text = SPAWNER.encode()
+        source = Blob(len(text))
+        os.write(source.fd, text)
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        out, err = memfd("stdout"), memfd("stderr")
+        built = self.compile_native(language, limits, source, null, out, err)
+        for fd in (null, out, err, source.fd):
+            os.close(fd)
+        if built is not None and built[4] is not None:
+            self.spawner = built[4]
+            os.kill(self.server, signal.SIGKILL)
+            os.waitpid(self.server, WALL)
+            self.start_server()
+
     def begin(self, head: Head) -> None:
         self.job, self.stopped = head, None
+        if head["language"]["kind"] == "native" and not self.spawner_tried:
+            self.build_spawner(head["compile_limits"])
         if head.get("artifact"):
             self.code = self.blobs[head["artifact"]]
             return
