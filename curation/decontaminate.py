@@ -85,7 +85,8 @@ def find_contamination(prompts: Sequence[str], benchmarks: Sequence[Benchmark], 
 def _said(prompt: str) -> str:
     """A prompt without its drawings and the form of its answer."""
     text = _DRAWING.sub(" ", prompt) if "[asy]" in prompt else prompt
-    return _ANSWER_FORM.sub(" ", text)
+    # The pattern is slow to fail; nearly all prompts lack the words that it turns on.
+    return _ANSWER_FORM.sub(" ", text) if "here" in text or "uch that" in text else text
 
 
 def _common(pool: Tokens, bench: Tokens, n: int) -> tuple[Places, Places, Places, Places]:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from ..core.errors import RowError
@@ -24,8 +23,9 @@ from .sources.reader import rows_of
 
 __all__ = ["RolloutReader"]
 
-_CHUNK: Final = 1024
-"""Responses stored, and their problems held, at once."""
+_CHUNK: Final = 32768
+_CHUNK_CHARACTERS: Final = 32 << 20
+"""Responses, and characters of them, stored and held at once."""
 _SHOWN: Final = 5
 
 
@@ -36,6 +36,7 @@ class RolloutReader:
                  say: Callable[[str], None]) -> None:
         self._catalog, self._verifiers, self._say = catalog, verifiers, say
         self._models = dict(models)
+        self._stored = set(models)
         self._places: dict[str, int] = {}
         for item in reversed(items):        # the first row with an id wins
             if item.pid >= 0:
@@ -52,18 +53,22 @@ class RolloutReader:
     def jobs(self, paths: Sequence[str], skip: set[int], per_test: bool) -> Iterator[Job]:
         """All rollouts of the files; those of problems in `skip` are stored and not graded. Raises: InputError."""
         chunk: list[_Rollout] = []
+        size = 0
         for path in paths:
             for line, row in rows_of(path):
                 where = f"{path}, line {line}"
                 try:
-                    chunk += self._parse(row, path, line, where)
+                    new = self._parse(row, path, line, where)
                 except RowError as error:
                     self.bad += 1
                     if self.bad <= _SHOWN:
                         self._say(f"no rollout: {error}")
-                if len(chunk) >= _CHUNK:
+                else:
+                    size += sum(rollout.length for rollout in new)
+                    chunk += new
+                if len(chunk) >= _CHUNK or size >= _CHUNK_CHARACTERS:
                     yield from self._store(chunk, skip, per_test)
-                    chunk = []
+                    chunk, size = [], 0
         yield from self._store(chunk, skip, per_test)
 
     def _parse(self, row: dict[str, Any] | RowError, path: str, line: int, where: str) -> list[_Rollout]:
@@ -100,7 +105,7 @@ class RolloutReader:
 
     def _store(self, chunk: list[_Rollout], skip: set[int], per_test: bool) -> Iterator[Job]:
         self._load({(r.pid, r.mid) for r in chunk})
-        columns: dict[str, list[Any]] = defaultdict(list)
+        new: list[_Rollout] = []
         kept: list[_Rollout] = []
         for rollout in chunk:
             key = rollout.pid, rollout.mid
@@ -109,14 +114,11 @@ class RolloutReader:
             else:
                 rollout.sample = self._next[key]
                 self._next[key] += 1
-                for name, value in (("pid", rollout.pid), ("mid", rollout.mid), ("sample", rollout.sample), ("hash", rollout.hash),
-                                    ("length", rollout.length), ("recorded", rollout.recorded), ("sampling", rollout.sampling),
-                                    ("file", rollout.file), ("line", rollout.line)):
-                    columns[name].append(value)
+                new.append(rollout)
             if rollout.response is not None and rollout.pid not in skip:
                 kept.append(rollout)
         self._store_models()
-        self._catalog.append_all({"rollouts": columns})
+        self._catalog.append_all({"rollouts": {name: [getattr(rollout, name) for rollout in new] for name in _COLUMNS}})
         self.read += len(chunk)
         problems = load_problems(self._catalog, sorted({r.pid for r in kept})) if kept else {}
         if per_test:
@@ -141,10 +143,13 @@ class RolloutReader:
             self._next[pid, mid] = max(self._next[pid, mid], sample + 1)
 
     def _store_models(self) -> None:
-        known = {name for (name,) in self._catalog.rows("SELECT name FROM models")}
-        new = {name: mid for name, mid in self._models.items() if name not in known}
+        new = {name: mid for name, mid in self._models.items() if name not in self._stored}
         if new:
             self._catalog.append("models", {"mid": list(new.values()), "name": list(new)})
+            self._stored |= new.keys()
+
+
+_COLUMNS: Final = ("pid", "mid", "sample", "hash", "length", "recorded", "sampling", "file", "line")
 
 
 class _Rollout:
@@ -156,8 +161,13 @@ class _Rollout:
                  line: int, index: int) -> None:
         self.pid, self.mid, self.response, self.recorded, self.sampling = pid, mid, response, recorded, sampling
         self.file, self.line, self.sample = file, line, -1
-        self.hash = hash_of(response) if response is not None else hash_text("recorded", str(index), str(recorded))
+        self.hash = hash_of(response) if response is not None else _score_hash(index, recorded)
         self.length = -1 if response is None else len(response.text if isinstance(response, Response) else response.source)
+
+
+@lru_cache(4096)
+def _score_hash(index: int, score: float | None) -> int:
+    return hash_text("recorded", str(index), str(score))
 
 
 def _score(value: Any, where: str) -> float | None:
