@@ -213,18 +213,18 @@ from assay.sandbox.slots import PoolConfig, SandboxPool
 async def main():
     pool = SandboxPool(PoolConfig(backend=sys.argv[1], slots=1))
     await pool.start()
-    source = b"import os, ctypes\\nos.fork()\\nctypes.CDLL(None).prctl(15, b'assay-left', 0, 0, 0)\\nwhile True: pass"
+    source = b"import os, ctypes\\nos.fork()\\nctypes.CDLL(None).prctl(15, b'%s', 0, 0, 0)\\nwhile True: pass" % sys.argv[2].encode()
     print("up", flush=True)
     async for _ in pool.execute(Job(source, "python", "stdin", (TestRun(),), RunLimits(60, 60, 1 << 28, 1 << 20, 8, 1 << 20))): pass
 asyncio.run(main())
 """
 
 
-def left() -> list[int]:
+def left(name: str) -> list[int]:
     found = []
     for path in Path("/proc").glob("[0-9]*/comm"):
         try:
-            if path.read_text().strip() == "assay-left":
+            if path.read_text().strip() == name:
                 found.append(int(path.parent.name))
         except OSError:
             pass
@@ -233,19 +233,20 @@ def left() -> list[int]:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_nothing_survives_the_host_process(backend: str, number: signal.Signals) -> None:
-    with subprocess.Popen([sys.executable, "-c", SCRIPT, backend], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/") as process:
+    name = "left-" + os.urandom(4).hex()
+    with subprocess.Popen([sys.executable, "-c", SCRIPT, backend, name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/") as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"up\n"
         end = time.monotonic() + 20
-        while len(left()) < 2 and time.monotonic() < end:
+        while len(left(name)) < 2 and time.monotonic() < end:
             time.sleep(0.05)
-        assert len(left()) == 2
+        assert len(left(name)) == 2
         process.send_signal(number)
         process.wait(20)
     end = time.monotonic() + 10
-    while left() and time.monotonic() < end:
+    while left(name) and time.monotonic() < end:
         time.sleep(0.05)
-    assert not left()
+    assert not left(name)
 
 
 DISTINCT = list({language.name: language for language in languages().values()}.values())
