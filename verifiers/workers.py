@@ -227,11 +227,12 @@ class WorkerPool:
         """Ends the workers now; a call in progress raises WorkerDied."""
         with self._changed:
             self._epoch += 1
-            workers, self._all, self._free = self._all, set(), []
-            for worker in workers:
-                worker.process.kill()
+            idle, busy = self._free, self._all.difference(self._free)
+            self._all, self._free = set(), []
+            for worker in busy:
+                worker.process.kill()       # its pipes are closed by the thread that reads them
             self._changed.notify_all()
-        for worker in workers:
+        for worker in idle:
             worker.kill()
 
     def _take(self) -> tuple[int, _Worker]:
