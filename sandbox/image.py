@@ -45,6 +45,8 @@ BUILD_TIMEOUT_S = 3600
 SPACE_BYTES = 3 << 30
 """Free space a bootstrap wants: the unpacked system (0.6 GB; 2.2 GB with all languages) and its packages."""
 _CHUNK = 1 << 20
+_MARKS = ("No space left on device", "Could not resolve", "Temporary failure", "Unable to locate package", "error processing package", "E: ")
+"""What tells the cause of a failed bootstrap from its consequences, the surest first."""
 _IMAGES = Path(__file__).parent / "images"
 _RECIPE_FILES = ("Dockerfile", "finish.sh", "packages.toml")
 
@@ -147,11 +149,15 @@ def build_image(tag: str | None = None, *, base: str | None = None, languages: I
         found = _base(client, base, say)
         if found is not None:
             say(f"building {name} from {found} with {', '.join(chosen)}")
-            _build_from(client, found, name, packages, _precompile(chosen), labels, say)
-        else:
-            say(f"bootstrapping {name} from Debian packages with {', '.join(chosen)}; this takes about a minute")
-            _bootstrap(client, name, packages, _precompile(chosen), labels, say)
-        say(f"{name} is ready")
+            try:
+                _build_from(client, found, name, packages, _precompile(chosen), labels, say)
+                return name
+            except SandboxUnavailable as error:
+                if base is not None:
+                    raise
+                say(str(error))
+        say(f"bootstrapping {name} from Debian packages with {', '.join(chosen)}; this takes about a minute")
+        _bootstrap(client, name, packages, _precompile(chosen), labels, say)
     return name
 
 
@@ -201,12 +207,14 @@ def _build_from(client: DockerClient, base: str, name: str, packages: tuple[str,
     last = ""
     try:
         for step in client.api.build(fileobj=context, custom_context=True, tag=name, buildargs=args, labels=labels, rm=True, forcerm=True,
-                                     decode=True):
+                                     network_mode="host", decode=True):    # a daemon may have no bridge
             if "error" in step:
                 raise SandboxUnavailable(f"building {name} from {base} failed: {said(step['error'])} (before that: {said(last)})")
-            last = step.get("stream", "").strip() or last
-            if last.startswith("Step "):
-                say(last)
+            line = step.get("stream", "").strip()
+            if line.startswith("Step "):
+                say(line.splitlines()[0][:80])
+            elif line and not line.startswith(("--->", "Removing intermediate")):
+                last = line
     except (APIError, OSError) as error:
         raise SandboxUnavailable(f"building {name} from {base} failed: {said(error)}") from error
 
@@ -264,7 +272,7 @@ class _Talk:
         """The line that says why it failed, as far as one can tell."""
         self._thread.join(timeout=10)
         tail = [line for line in self._lines if line]
-        for mark in ("No space left on device", "Could not resolve", "Unable to locate package", "error processing package", "E: ", "Temporary failure"):
+        for mark in _MARKS:
             for line in tail:
                 if mark in line and "apt-get" not in line:
                     return said(line)
