@@ -14,11 +14,16 @@ from typing import Final
 from ...core.errors import AssayError
 from ...core.problem import Response
 
-__all__ = ["BAD_RESPONSE", "SampleFault", "prompt_text", "response_of"]
+__all__ = ["BAD_RESPONSE", "END_TOKENS", "SampleFault", "prompt_text", "response_of", "without_end"]
 
 BAD_RESPONSE: Final = "bad_response"
 _TEXT: Final = frozenset({"text", "output_text", "input_text"})
 _REASONING: Final = frozenset({"reasoning", "thinking", "redacted_thinking"})
+
+
+END_TOKENS: Final = ("<|im_end|>", "<|endoftext|>", "<|end_of_text|>", "<|eot_id|>", "<|end|>", "<|return|>", "<end_of_turn>", "<eos>", "<pad>",
+                     "</s>", "<|end_of_sentence|>", "<｜end▁of▁sentence｜>", "[EOS]", "[PAD]", "<|finetune_right_pad_id|>", "<|pad|>")
+"""Marks of the end that some frameworks leave in the text. After a code block's last fence they would leave the block open."""
 
 
 class SampleFault(AssayError, ValueError):
@@ -47,6 +52,16 @@ def response_of(completion: object) -> Response:
                 return Response(_content(message))
         raise SampleFault(BAD_RESPONSE, "the completion holds no message of the assistant")
     raise SampleFault(BAD_RESPONSE, f"the completion is {_kind(completion)}, neither text nor messages")
+
+
+def without_end(text: str) -> str:
+    """Without the marks of the end, and the white space between them, that trail the text."""
+    while True:
+        bare = text.rstrip()
+        end = next((token for token in END_TOKENS if bare.endswith(token)), None)
+        if end is None:
+            return text
+        text = bare[:-len(end)]
 
 
 def prompt_text(prompt: object) -> str:

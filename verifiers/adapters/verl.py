@@ -19,23 +19,20 @@ compute_score_timeout, by an alarm in the main thread. Here the alarm is not hee
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from ...core.errors import AssayError, UsageError
+from ...core.errors import UsageError
 from ...core.verdict import Grade, Verdict
 from ..grader import Grader
 from .columns import Source
 from .samples import Sample, SampleGrader
+from .unscored import Unscorable, Unscored, configured, known_configurations
 
 __all__ = ["KEYS", "Unscored", "VerlReward", "compute_score", "compute_score_async", "compute_score_batch", "metrics", "prometheus"]
 
+_COLUMNS: Final = ("ground_truth",)
 KEYS: Final = ("score", "acc", "unscored", "verdict", "reason")
-
-
-class Unscored(AssayError, RuntimeError):
-    """A sample could not be graded, and the caller chose "raise"."""
 
 
 class VerlReward:
@@ -45,9 +42,14 @@ class VerlReward:
     """
 
     def __init__(self, grader: Grader | None = None, *, unscored: object, sources: Mapping[str, Source] | None = None) -> None:
-        self.unscored = unscored_choice(unscored)
-        self.samples = SampleGrader(grader, sources=sources, columns=("ground_truth",))
-        self.__name__ = "assay"
+        self.unscored = Unscorable(unscored)
+        self.samples = SampleGrader(grader, sources=sources, columns=_COLUMNS)
+
+    @classmethod
+    def _of(cls, samples: SampleGrader, unscored: Unscorable) -> VerlReward:
+        made = cls.__new__(cls)
+        made.samples, made.unscored = samples, unscored
+        return made
 
     def compute_score(self, data_source: Any, solution_str: Any, ground_truth: Any, extra_info: Any = None, **_: Any) -> dict[str, Any]:
         """One sample, blocking. Raises: Unscored, if that was chosen."""
@@ -74,10 +76,7 @@ class VerlReward:
         self.samples.check([_columns(row.get("data_source"), _ground_truth(row), row.get("extra_info")) for row in rows])
 
     def _result(self, grade: Grade) -> dict[str, Any]:
-        score = grade.score if grade.score is not None else self.unscored
-        if score is None:
-            raise Unscored(f"{grade.reason}: {grade.detail[:2000]}")
-        return {"score": float(score), "acc": float(grade.verdict is Verdict.AC), "unscored": float(grade.score is None),
+        return {"score": self.unscored.score(grade), "acc": float(grade.verdict is Verdict.AC), "unscored": float(grade.score is None),
                 "verdict": grade.verdict.value, "reason": grade.reason}
 
 
@@ -103,8 +102,7 @@ def compute_score_batch(data_sources: Sequence[Any], solution_strs: Sequence[Any
 
 def metrics() -> list[dict[str, Any]]:
     """Of every configuration that this process has used: see verifiers/metrics.py."""
-    with _lock:
-        return [reward.samples.metrics() for reward in _rewards.values()]
+    return [made.samples.metrics() for made in known_configurations()]
 
 
 def prometheus() -> str:
@@ -114,45 +112,14 @@ def prometheus() -> str:
     return prometheus_text(merged(metrics()))
 
 
-def unscored_choice(unscored: object) -> float | None:
-    """The number, or None for "raise". Raises: UsageError."""
-    if unscored == "raise":
-        return None
-    if isinstance(unscored, int | float) and not isinstance(unscored, bool) and abs(unscored) < float("inf"):
-        return float(unscored)
-    raise UsageError(f"unscored is {unscored!r}: choose what a sample gets that could not be graded, a finite number or \"raise\"")
-
-
 _OF_VERL: Final = ("reward_router_address", "reward_model_tokenizer", "rollout_reward_scores", "sandbox_fusion_url",
                    "concurrent_semaphore", "memory_limit_mb")
-_OF_GRADER: Final = ("sandbox", "slots", "workers", "reward", "detail", "python", "image", "runtime", "deadline_s")
-_rewards: dict[str, VerlReward] = {}
-_lock: Final = threading.Lock()
+"""What verl passes beside the settings."""
 
 
 def _configured(settings: dict[str, Any]) -> VerlReward:
-    """The reward of these settings, made once a process."""
-    ours = {name: value for name, value in settings.items() if name not in _OF_VERL}
-    key = repr(sorted(ours.items()))
-    reward = _rewards.get(key)
-    if reward is None:
-        with _lock:
-            reward = _rewards.get(key)
-            if reward is None:
-                reward = _rewards[key] = _make(ours)
-    return reward
-
-
-def _make(settings: dict[str, Any]) -> VerlReward:
-    known = {"unscored", "sources", *_OF_GRADER}
-    if unknown := sorted(set(settings) - known):
-        raise UsageError(f"unknown settings {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-    if "unscored" not in settings:
-        raise UsageError("reward_kwargs.unscored is missing: choose what a sample gets that could not be graded, a number or \"raise\"")
-    unscored = unscored_choice(settings["unscored"])
-    sources = settings.get("sources")
-    grader = Grader(**{name: settings[name] for name in _OF_GRADER if name in settings})
-    return VerlReward(grader, unscored="raise" if unscored is None else unscored, sources=dict(sources) if sources else None)
+    made = configured({name: value for name, value in settings.items() if name not in _OF_VERL}, _COLUMNS)
+    return VerlReward._of(made.samples, made.unscored)
 
 
 def _sample(data_source: Any, solution: Any, ground_truth: Any, extra: Any) -> Sample:
