@@ -59,6 +59,8 @@ POLL_S = 0.02                           # between two looks at the CPU time and 
 MEMORY_POLL_S = 0.03                    # without a cgroup: between two looks at its memory
 STARVED = 4                             # a run may take this many times its wall limit while it waits for a core (busy machines)
 URGENT = -10                            # niceness of the agent, where it may: a limit or a cancellation waits for no busy program
+EMPTY_FOLDER = 40                       # size of a tmpfs folder with nothing in it, 20 for each name it has; others' have a block or more
+STATIC = "-static"                      # an option of compilers that is left out where the machine has no static libraries
 STUCK_S = 5.0                           # killed processes are gone long before
 IDLE_SHARE = 0.1                        # of its CPU limit: a run that met the wall limit with less is tried once more
 
@@ -815,6 +817,8 @@ class Agent:
         self.start_server()
         quiet(os.setpriority, os.PRIO_PROCESS, 0, URGENT)    # after the fork server, which programs take theirs from
         self.channel = Channel(source, sink, self.blobs)
+        self.poll = select.poll()
+        self.poll.register(source, select.POLLIN)
         self.channel.send(HELLO, {"protocol": PROTOCOL, "python": sys.version.split()[0], "machine": os.uname().machine, "cpus": self.cpus})
 
     def start_server(self) -> None:
@@ -994,12 +998,14 @@ class Agent:
         start = time.monotonic()
         pid = self.launch(want, fds)
         pidfd = os.pidfd_open(pid)
+        self.poll.register(pidfd, select.POLLIN)
         try:
             self.wait(run, pidfd, limits, start, grouped, spent, watched)
             if run.over:
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             _pid, run.status, usage = os.wait4(pid, WALL)
         finally:
+            self.poll.unregister(pidfd)
             os.close(pidfd)
         run.wall_s = time.monotonic() - start - run.starved_s
         run.cpu_s = usage.ru_utime + usage.ru_stime + self.end_all()
@@ -1017,9 +1023,7 @@ class Agent:
 
     def wait(self, run: Run, pidfd: int, limits: Head, start: float, grouped: float | None, spent: float,
              watched: Sequence[tuple[int, int]]) -> None:
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
-        poll.register(self.channel.source, select.POLLIN)
+        poll = self.poll
         wall_end = start + limits["wall"]
         look = start + limits["cpu"] / self.cpus
         blind = "memory_limit" not in self.fds
@@ -1066,6 +1070,8 @@ class Agent:
     def end_all(self) -> float:
         """Kill and reap everything of the run. Returns the CPU seconds of what was reaped here: orphans."""
         cpu_s = 0.0
+        if self.alone():
+            return cpu_s
         if self.uid is None:
             self.kill_listed()
         else:
@@ -1097,6 +1103,11 @@ class Agent:
             cpu_s += usage.ru_utime + usage.ru_stime
         return cpu_s
 
+    def alone(self) -> bool:
+        """Whether the cgroup says that the fork server is the only process in it."""
+        fd = self.fds.get("pids_current")
+        return fd is not None and os.pread(fd, 16, 0) == b"1\n"
+
     def kill_listed(self) -> None:
         """Without a user of their own: one by one, until none is left."""
         end = time.monotonic() + STUCK_S
@@ -1112,7 +1123,7 @@ class Agent:
     def clean(self) -> None:
         for folder in self.config["clean"]:
             try:
-                if os.stat(folder).st_size == 0:      # of a tmpfs: nothing in it
+                if os.stat(folder).st_size <= EMPTY_FOLDER:
                     continue
                 names = os.listdir(folder)
             except FileNotFoundError:
@@ -1259,6 +1270,12 @@ class Agent:
                 message = "the compiler made no %s: %s" % (language["artifact"], error)
         self.clean()
         self.forget_files()
+        if blob is None and STATIC in language["compile"] and "cannot find -l" in message and run.over != "cancelled":
+            for fd in (out, err):
+                os.ftruncate(fd, 0)
+                os.lseek(fd, 0, os.SEEK_SET)
+            plain = dict(language, compile=[word for word in language["compile"] if word != STATIC])
+            return self.compile_native(plain, limits, source, null, out, err)
         if blob is not None:
             return True, "", message, run, blob
         return self.refused(run, message)
