@@ -11,7 +11,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from typing import Final
+from typing import Any, Final
 
 __all__ = ["Admission", "Refused"]
 
@@ -42,6 +42,9 @@ class Admission:
         self.refused = 0
         self.draining = False
         self.open_streams = 0
+        self.given_up = False
+        self.under_way: set[asyncio.Future[Any]] = set()
+        """What `give_up` cancels."""
         self._most_streams = streams
         self._stream_share = max(1, capacity // 2)
         self._stream_use = 0
@@ -131,6 +134,12 @@ class Admission:
         while self.in_use or self.open_streams:
             self._change.clear()
             await self._change.wait()
+
+    def give_up(self) -> None:
+        """The time for draining is over: what is under way is cancelled."""
+        self.given_up = True
+        for future in self.under_way:
+            future.cancel()
 
     def _stream_room(self) -> bool:
         return self._stream_use < self._stream_share and self.in_use < self.capacity

@@ -59,8 +59,8 @@ class Service:
         for path, handler in (("/grade", self._grade), ("/grade/batch", self._batch), ("/get_reward", self._get_reward),
                               ("/verify", self._verify), ("/seed_session", self._seed_session)):
             app.add_api_route(path, handler, methods=["POST"], response_model=None)
-        for path, handler in (("/health", self._health), ("/metrics", self._metrics), ("/reverify_mode", self._reverify_mode)):
-            app.add_api_route(path, handler, methods=["GET"], response_model=None)
+        for path, shown in (("/health", self._health), ("/metrics", self._metrics), ("/reverify_mode", self._reverify_mode)):
+            app.add_api_route(path, shown, methods=["GET"], response_model=None)
         self.asgi = Guard(app, settings, _PATHS)
 
     async def _grade(self, request: Request) -> HttpResponse:
@@ -154,11 +154,17 @@ class Service:
         """The grades, unless the client leaves first: then the work is cancelled. Raises: Disconnected."""
         leaving = asyncio.ensure_future(request.receive())      # the body is read, so the next message says that the client left
         try:
-            await asyncio.wait({grading, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            both: set[asyncio.Future[Any]] = {grading, leaving}
+            self.admission.under_way.add(grading)
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if not grading.done():
                 raise Disconnected
-            return grading.result()
+            try:
+                return grading.result()
+            except asyncio.CancelledError:
+                raise Refused(503, "not_finished", "the service had to end before this was graded") from None
         finally:
+            self.admission.under_way.discard(grading)
             grading.cancel()
             leaving.cancel()
 

@@ -13,6 +13,9 @@ Grading goes on while rows still come in. A client that sends all before it read
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +25,6 @@ from ...core.errors import RowError
 from ...core.problem import Problem, Program, Response
 from ...core.verdict import Grade
 from .admission import Admission, Refused
-from .body import Disconnected, chunks
 from .lines import grade_line, json_bytes, json_object, row_of
 from .settings import Settings
 
@@ -33,7 +35,10 @@ __all__ = ["BatchResponse"]
 
 _UNSENT_BYTES: Final = 64 << 20
 """Lines held for a client that does not read; then no further row is read until it does."""
-_DRAIN_POLL_S: Final = 0.25
+_AHEAD_BYTES: Final = 256 << 10
+"""Read and not yet looked at."""
+_POLL_S: Final = 0.25
+"""How soon a batch that waits for its client notices that the service drains."""
 
 GradeOne = Callable[[Problem, Response | Program | str], Awaitable[Grade]]
 
@@ -69,13 +74,19 @@ class _Batch:
         self._items: set[asyncio.Task[None]] = set()
         self._rows = self._graded = self._rejected = 0
         self._stopped: str | None = None
-        self._left = False
+        self._left = self._ended = False
+        self._chunks: deque[bytes] = deque()
+        self._arrived = asyncio.Event()
+        self._taken = asyncio.Event()
 
     async def run(self, headers: list[tuple[bytes, bytes]]) -> None:
         kept = [(name, value) for name, value in headers if name != b"content-length"]
         await self._send({"type": "http.response.start", "status": 200, "headers": kept})
+        pump = asyncio.create_task(self._pump())
         reader = asyncio.create_task(self._read())
-        leaving = asyncio.create_task(self._notice_leaving(reader))
+        this = asyncio.current_task()
+        assert this is not None
+        self._admission.under_way.add(this)
         try:
             while not reader.done() or self._items or self._unsent:
                 self._change.clear()
@@ -87,12 +98,17 @@ class _Batch:
                     await self._change.wait()
             reader.result()
             await self._flush(self._end(), more=False)
-        except (Disconnected, TimeoutError, OSError):
+        except (TimeoutError, OSError):
             return      # nobody is there to answer
+        except asyncio.CancelledError:
+            if not self._admission.given_up:
+                raise
+            return      # without the end line, so it is seen to be cut off
         finally:
-            for task in (leaving, reader, *self._items):
+            self._admission.under_way.discard(this)
+            for task in (pump, reader, *self._items):
                 task.cancel()
-            await asyncio.gather(leaving, reader, *self._items, return_exceptions=True)
+            await asyncio.gather(pump, reader, *self._items, return_exceptions=True)
 
     async def _read(self) -> None:
         try:
@@ -103,25 +119,33 @@ class _Batch:
                 await self._take(number, line)
         except Refused as refusal:
             self._stopped = refusal.reason
-        except Disconnected:
-            self._left = True
         finally:
             self._change.set()
 
-    async def _notice_leaving(self, reader: asyncio.Task[None]) -> None:
-        """A client that leaves when it has sent everything is seen only by asking for more."""
-        await asyncio.wait({reader})
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self._left = True
-        self._change.set()
+    async def _pump(self) -> None:
+        """Everything that the client sends, a bounded way ahead of the reader, so that its leaving is seen while the reader waits."""
+        while True:
+            if sum(map(len, self._chunks)) >= _AHEAD_BYTES:
+                self._taken.clear()
+                await self._taken.wait()
+                continue
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self._left = True
+            elif not self._ended:
+                if message.get("body"):
+                    self._chunks.append(message["body"])
+                self._ended = not message.get("more_body")
+            self._arrived.set()
+            if self._left:
+                self._change.set()
+                return
 
     async def _lines(self) -> AsyncIterator[tuple[int, bytes | bytearray]]:
         """(number, line); a line over the limit is passed over and reported, the next one is read again."""
         held = bytearray()
         number, too_long = 1, False
-        source = chunks(self._receive, self._settings.idle_s)
-        async for chunk in self._until_draining(source):
+        while (chunk := await self._next_chunk()) is not None:
             start = 0
             while (end := chunk.find(b"\n", start)) >= 0:
                 held += chunk[start:end]
@@ -140,26 +164,24 @@ class _Batch:
         elif held and self._stopped is None:
             yield number, held
 
-    async def _until_draining(self, source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """`source`, cut off when the service drains."""
-        upcoming: asyncio.Task[bytes] | None = None
-        try:
-            while True:
-                upcoming = upcoming or asyncio.ensure_future(anext(source))     # type: ignore[arg-type]
-                await asyncio.wait({upcoming}, timeout=_DRAIN_POLL_S)
-                if self._admission.draining:
-                    self._stopped = "draining"
-                    return
-                if upcoming.done():
-                    done, upcoming = upcoming, None
-                    try:
-                        yield done.result()
-                    except StopAsyncIteration:
-                        return
-        finally:
-            if upcoming is not None:
-                upcoming.cancel()
-                await asyncio.gather(upcoming, return_exceptions=True)
+    async def _next_chunk(self) -> bytes | None:
+        """None at the end of the body, and when the service drains. Raises: Refused when the client is too slow."""
+        since = time.monotonic()
+        while True:
+            if self._admission.draining:
+                self._stopped = "draining"
+                return None
+            if self._chunks:
+                self._taken.set()
+                return self._chunks.popleft()
+            if self._ended or self._left:
+                return None
+            if time.monotonic() - since > self._settings.idle_s:
+                raise Refused(408, "too_slow", f"no byte of the body in {self._settings.idle_s:g} s")
+            self._arrived.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_POLL_S):
+                    await self._arrived.wait()
 
     async def _take(self, number: int, line: bytes | bytearray) -> None:
         try:

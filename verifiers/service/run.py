@@ -17,13 +17,14 @@ from ...core.errors import UsageError
 from .app import GradesOne, Service
 from .settings import Settings
 
-__all__ = ["bind", "serve"]
+__all__ = ["Server", "bind", "serve", "url_of"]
 
 _POLL_S: Final = 0.05
 _LINGER_S: Final = 0.3
 """New requests are answered 503 for at least this long, so that whoever asks just then is told rather than cut off."""
 _FLUSH_S: Final = 5
 """For answers on their way out when everything is graded."""
+_KEEP_ALIVE_S: Final = 75
 _SWITCH_S: Final = 0.001
 """Python lets a computing thread go on for 5 ms before another gets its turn; that is what a request would wait for, several times."""
 
@@ -32,7 +33,7 @@ def bind(settings: Settings) -> socket.socket:
     """The listening socket. Raises: UsageError."""
     try:
         family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(address[:2], family=family, backlog=2048)   # type: ignore[arg-type]
+        return socket.create_server(address[:2], family=family, backlog=2048)
     except OSError as error:
         raise UsageError(f"{settings.host}:{settings.port}: cannot be listened on: {error.strerror or error}") from error
 
@@ -42,14 +43,9 @@ def serve(grader: GradesOne, settings: Settings, say: Callable[[str], None] = la
 
     For the main thread: it takes over SIGTERM and SIGINT while it runs. The caller closes the grader.
     """
-    listening = bind(settings)
-    with contextlib.closing(listening):
-        service = Service(grader, settings)
-        config = uvicorn.Config(service.asgi, log_level="warning", access_log=False, lifespan="off", ws="none", server_header=False,
-                                limit_concurrency=settings.connections, timeout_graceful_shutdown=_FLUSH_S, timeout_keep_alive=75)
-        server = _Server(config, service, say)
-        host, port = listening.getsockname()[:2]
-        say(f"listening on http://{f'[{host}]' if ':' in host else host}:{port}")
+    with contextlib.closing(bind(settings)) as listening:
+        server = Server(Service(grader, settings), say)
+        say(f"listening on {url_of(listening)}")
         switch = sys.getswitchinterval()
         sys.setswitchinterval(min(switch, _SWITCH_S))
         try:
@@ -59,9 +55,18 @@ def serve(grader: GradesOne, settings: Settings, say: Callable[[str], None] = la
     return 1 if server.unfinished else 0
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, service: Service, say: Callable[[str], None]) -> None:
-        super().__init__(config)
+def url_of(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+class Server(uvicorn.Server):
+    """uvicorn with an end of our own. `handle_exit` may be called from any thread."""
+
+    def __init__(self, service: Service, say: Callable[[str], None] = lambda _: None) -> None:
+        super().__init__(uvicorn.Config(
+            service.asgi, log_level="warning", access_log=False, lifespan="off", ws="none", server_header=False,
+            limit_concurrency=service.settings.connections, timeout_graceful_shutdown=_FLUSH_S, timeout_keep_alive=_KEEP_ALIVE_S))
         self.unfinished = 0
         self._service = service
         self._say = say
@@ -70,6 +75,7 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # uvicorn's own would stop listening at once, and raise the signal again at the end: exit code 143 for a clean end.
         if self._asked:
+            self.unfinished = self._service.admission.in_use
             self.should_exit = self.force_exit = True
         self._asked = True
 
@@ -79,7 +85,6 @@ class _Server(uvicorn.Server):
             await super().main_loop()
         finally:
             drain.cancel()
-        self.unfinished = self._service.admission.in_use
 
     async def _drain_when_asked(self) -> None:
         while not self._asked:
@@ -88,10 +93,12 @@ class _Server(uvicorn.Server):
         gate.draining = True
         self._say(f"draining: {gate.in_use} accepted responses to finish" + (f", {gate.open_streams} batches" if gate.open_streams else ""))
         since = time.monotonic()
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(self._service.settings.drain_s):
                 await gate.drained()
+        except TimeoutError:
+            self.unfinished = gate.in_use
+            self._say(f"{gate.in_use} accepted responses were not finished in {self._service.settings.drain_s:g} s")
+            gate.give_up()
         await asyncio.sleep(max(0.0, _LINGER_S - (time.monotonic() - since)))
         self.should_exit = True
-        if gate.in_use:
-            self._say(f"{gate.in_use} accepted responses were not finished in {self._service.settings.drain_s:g} s")
