@@ -233,8 +233,9 @@ CatalogFile = Annotated[str, typer.Argument(metavar="CATALOG", help="A catalog t
 
 @app.command()
 def curate(
-    pools: Annotated[list[str], typer.Argument(metavar="POOL...", help="Problems: .jsonl, .jsonl.gz, .jsonl.zst, .parquet, or a Hub id.")],
     catalog: Annotated[str, typer.Option("--catalog", metavar="C.duckdb", help="The catalog to make, or with --resume to go on with.")],
+    pools: Annotated[list[str] | None, typer.Argument(metavar="POOL...", show_default=False,
+                                                      help="Problems: .jsonl, .jsonl.gz, .jsonl.zst, .parquet, or a Hub id.")] = None,
     rollouts: Annotated[list[str] | None, typer.Option("--rollouts", metavar="R", help="Rollouts of models; may be given several times.",
                                                        show_default=False)] = None,
     benchmark: Annotated[list[str] | None, typer.Option("--benchmark", metavar="[NAME=]FILE", show_default=False,
@@ -253,6 +254,9 @@ def curate(
     workers: Workers = None,
     python: Annotated[str | None, typer.Option(help="Interpreter for Python programs on the local sandbox.", show_default=False)] = None,
     image: Annotated[str | None, typer.Option(help="Image of the docker sandbox.", show_default=False)] = None,
+    explain: Annotated[str | None, typer.Option(metavar="ID", help="No run: tell the story of one problem.", show_default=False)] = None,
+    what_if: Annotated[list[str] | None, typer.Option("--what-if", metavar="KEY=VALUE", show_default=False,
+                                                      help="No run: count again under another setting, such as difficulty.max=0.8.")] = None,
 ) -> None:
     """Decide for every problem of the pools: kept, rejected or undecided, and why.
 
@@ -263,12 +267,28 @@ def curate(
     Exit codes: 0 done, 1 stopped midway (go on with --resume), 2 usage, 4 rows left undecided because grading failed.
 
     Example: `assay curate examples/pool.jsonl --rollouts examples/rollouts.jsonl --catalog out/examples.duckdb --sandbox local`
+
+    Then: `assay curate --catalog out/examples.duckdb --explain tram-seats`, or `--what-if difficulty.max=0.8`
     """
+    from assay.curation.catalog import Catalog
+    from assay.curation.explain import explain_text
     from assay.curation.pipeline import Inputs, open_for_run
     from assay.curation.pipeline import curate as run_curation
     from assay.curation.recipe import load_recipe
+    from assay.curation.replay import change_text
+    from assay.curation.replay import what_if as count_again
     from assay.verifiers.grader import Grader
 
+    if explain or what_if:
+        with errors_as_one_line(), Catalog.open(catalog, read_only=True) as opened:
+            if explain:
+                print(explain_text(opened, explain))
+            else:
+                with Grader(workers=workers) as grader:
+                    print(change_text(count_again(opened, what_if or (), grader)))
+        return
+    if not pools:
+        fail("no POOL: name at least one file of problems", 2)
     inputs = Inputs(tuple(pools), tuple(rollouts or ()), tuple(benchmark or ()), mapping, tuple(policy or ()), tuple(advanced or ()))
     with errors_as_one_line(), stopping_cleanly(lambda: f"interrupted: the grades made so far are in {catalog}; go on with --resume"):
         rules = load_recipe(recipe)
@@ -332,6 +352,23 @@ def export(
     with errors_as_one_line(), Catalog.open(catalog, read_only=True) as opened, progress("exporting") as advance:
         count = export_kept(opened, output, overwrite=overwrite, advance=advance)
     say(f"{count} kept problems are in {output}")
+
+
+@app.command()
+def diff(
+    catalog: CatalogFile,
+    old: Annotated[int, typer.Argument(metavar="RUN1", help="Number of a run; `assay sql C \"SELECT run, recipe FROM runs\"` lists them.")],
+    new: Annotated[int, typer.Argument(metavar="RUN2", help="Number of another run.")],
+) -> None:
+    """How decisions changed from one run to another: settings, counts by reason, examples.
+
+    Example: `assay diff out/examples.duckdb 1 2`
+    """
+    from assay.curation.catalog import Catalog
+    from assay.curation.explain import diff_text
+
+    with errors_as_one_line(), Catalog.open(catalog, read_only=True) as opened:
+        print(diff_text(opened, old, new))
 
 
 @contextmanager

@@ -3,6 +3,8 @@
     {"id", "prompt", "reward": {...}, "solutions": [...], "source", "licence", "url", "domain", "metadata": {...},
      "pass_rates": {model: {"k", "n", "pass_rate", "low", "high"}}}
 
+Code problems with enough rollouts get the tiers of their tests (tiers.py) written into `reward`.
+
 In Parquet the nested ones are JSON text, so that no column is of a type that depends on the rows. In pool order; the same catalog
 gives the same bytes. Written beside the target and renamed: a target is whole or as it was.
 """
@@ -13,7 +15,7 @@ import gzip
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final
@@ -62,6 +64,11 @@ def _rows(catalog: Catalog) -> Iterator[dict[str, Any]]:
             "SELECT p.pid, r.model, r.k, r.n, r.pass_rate, r.low, r.high FROM v_pass_rate r JOIN problems p USING (problem_id) "
             "ORDER BY ALL"):
         rates.setdefault(pid, {})[model] = {"k": k, "n": n, "pass_rate": rate, "low": round(low, 6), "high": round(high, 6)}
+    [(recipe,)] = catalog.rows("SELECT recipe_json FROM v_run")
+    scores = json.loads(recipe).get("tiers", {}).get("scores", [])
+    tiers: dict[int, list[int]] = {}
+    for pid, tier in catalog.rows("SELECT pid, tier FROM test_tiers JOIN (SELECT run FROM v_run) USING (run) ORDER BY pid, test"):
+        tiers.setdefault(pid, []).append(tier)
     programs = catalog.stream(
         "SELECT w.row, s.language, s.program FROM (SELECT row, pid, unnest(solutions) AS hash, generate_subscripts(solutions, 1) AS place "
         "FROM pool_rows JOIN (SELECT run FROM v_run) USING (run)) w JOIN solutions s USING (pid, hash) ORDER BY w.row, w.place")
@@ -73,8 +80,18 @@ def _rows(catalog: Catalog) -> Iterator[dict[str, Any]]:
             if ahead[0] == row:
                 solutions.append({"program": ahead[2], "language": ahead[1]})
             ahead = next(programs, None)
-        yield {"id": row_id, "prompt": prompt, "reward": json.loads(reward), "solutions": solutions, "source": source, "licence": licence,
+        spec = _with_tiers(json.loads(reward), tiers.get(pid, []), scores)
+        yield {"id": row_id, "prompt": prompt, "reward": spec, "solutions": solutions, "source": source, "licence": licence,
                "url": url, "domain": domain, "metadata": json.loads(metadata or "{}"), "pass_rates": rates.get(pid, {})}
+
+
+def _with_tiers(reward: dict[str, Any], tiers: Sequence[int], scores: Sequence[float]) -> dict[str, Any]:
+    """The spec with the tiers that the run found; one that has its own keeps them."""
+    tests = reward.get("tests", [])
+    if not tiers or reward.get("tiers") or len(tiers) != len(tests):
+        return reward
+    return reward | {"tests": [test | {"tier": tier} for test, tier in zip(tests, tiers, strict=True)],
+                     "tiers": {"scores": list(scores[:max(tiers) + 1])}}
 
 
 def _counted(rows: Iterator[dict[str, Any]], advance: Callable[[int], None]) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,6 @@ a batch of grades, and `resume` grades only what is missing. The same inputs giv
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -27,10 +26,11 @@ from .gradebook import GradeBook
 from .ingest import ingest
 from .items import Decision, Item, Status
 from .recipe import Recipe
+from .roles import assign_roles
 from .rollouts import RolloutReader
 from .sources.reader import read_benchmark
 
-__all__ = ["Inputs", "Summary", "curate", "open_for_run"]
+__all__ = ["Inputs", "Summary", "curate", "open_for_run", "read_benchmarks"]
 
 Advance = Callable[[str, int], None]
 
@@ -112,7 +112,7 @@ def curate(catalog: Catalog, inputs: Inputs, recipe: Recipe, grader: Grader, say
 
     Raises: UsageError, InputError, CatalogError, SandboxUnavailable (programs to run, and no sandbox).
     """
-    benchmarks = [_benchmark(text) for text in inputs.benchmarks]
+    benchmarks = read_benchmarks(inputs.benchmarks)
     run = _begin(catalog, inputs, recipe)
     items = ingest(catalog, run, inputs.pools, inputs.mapping, say, lambda n: advance("ingest", n))
     if not items:
@@ -145,10 +145,11 @@ def curate(catalog: Catalog, inputs: Inputs, recipe: Recipe, grader: Grader, say
             skip = _ungradable(items) if ours else {item.pid for item in items}
             book.grade(reader.jobs(inputs.rollouts, skip, recipe.difficulty.per_test), lambda n: advance("rollouts", n))
             models = reader.models
-            roles = _roles(models, inputs, recipe, say)
+            roles = assign_roles(models, inputs.policy, inputs.advanced, recipe.roles, say)
             named = {mid: name for name, mid in models.items()}
             role_names = {role: [named[mid] for mid in mids] for role, mids in roles.items()}
             stages.decide_difficulty(items, recipe, catalog, roles, list(verifiers.values()), golden)
+            tables["test_tiers"] = stages.tier_tests(items, recipe, catalog, list(verifiers.values()))
             summary.bad_rollouts, summary.unknown_rollouts = reader.bad, reader.unknown
     _finish(catalog, run, items, tables, role_names)
     summary.rows, summary.graded, summary.reused = len(items), book.graded, book.reused
@@ -186,7 +187,7 @@ def _finish(catalog: Catalog, run: int, items: Sequence[Item], tables: dict[str,
         for name, value in (("run", run), ("row", item.row), ("status", decision.status.value), ("stage", decision.stage),
                             ("reason", decision.reason), ("evidence", json.dumps(decision.evidence, ensure_ascii=False, default=str))):
             decisions[name].append(value)
-    numbered = {name: {"run": [run] * len(columns["row"]), **columns} for name, columns in tables.items()}
+    numbered = {name: {"run": [run] * len(next(iter(columns.values()))), **columns} for name, columns in tables.items()}
     catalog.append_all({"decisions": decisions, **numbered, "run_ends": {
         "run": [run], "rows_in": [len(items)], "roles": [json.dumps(roles)], "finished_at": [datetime.now(UTC).replace(tzinfo=None)]}})
 
@@ -219,29 +220,9 @@ def _ungradable(items: Sequence[Item]) -> set[int]:
             ("gold.empty", "gold.sentinel", "gold.unparseable", "code.no_tests")}
 
 
-def _roles(models: dict[str, int], inputs: Inputs, recipe: Recipe, say: Callable[[str], None]) -> dict[str, list[int]]:
-    """Model numbers by role. No policy among the names: all that are not advanced are."""
-    names = sorted(name for name in models if not name.startswith("@"))
-    for asked in (*inputs.policy, *inputs.advanced):
-        if names and not _fitting(names, (asked,)):
-            raise UsageError(f"no rollouts of a model {asked!r}; there are {', '.join(names)}")
-    advanced = set(_fitting(names, inputs.advanced))
-    policy = set(_fitting(names, inputs.policy)) - advanced
-    if not inputs.policy:
-        policy = set(_fitting(names, recipe.roles.policy)) - advanced
-    if not inputs.advanced:
-        advanced = set(_fitting(names, recipe.roles.advanced)) - policy
-    if not policy and not inputs.policy and (policy := set(names) - advanced):
-        say(f"no model's name fits the recipe's policy patterns: all of these count as policy: {', '.join(sorted(policy))}")
-    if names:
-        say(f"policy: {', '.join(sorted(policy)) or 'none'}; advanced: {', '.join(sorted(advanced)) or 'none'}")
-    if other := set(names) - policy - advanced:
-        say(f"in no role, so in no rule: {', '.join(sorted(other))}")
-    return {"policy": sorted(models[name] for name in policy), "advanced": sorted(models[name] for name in advanced)}
-
-
-def _fitting(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
-    return [name for name in names if any(fnmatch.fnmatchcase(name.casefold(), pattern.casefold()) for pattern in patterns)]
+def read_benchmarks(texts: Sequence[str]) -> list[Benchmark]:
+    """From `NAME=FILE` or `FILE`. Raises: InputError."""
+    return [_benchmark(text) for text in texts]
 
 
 def _benchmark(text: str) -> Benchmark:

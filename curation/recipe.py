@@ -12,12 +12,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ..core.errors import InputError, UsageError
 
-__all__ = ["CodeRules", "ContaminationRules", "DifficultyRules", "DuplicateRules", "GoldRules", "Recipe", "Roles", "Stage", "TypeRules",
-           "load_recipe"]
+__all__ = ["CodeRules", "ContaminationRules", "DifficultyRules", "DuplicateRules", "GoldRules", "Recipe", "Roles", "Stage", "TierRules",
+           "TypeRules",
+           "load_recipe", "parse_recipe"]
 
 _CONFIG = ConfigDict(frozen=True, extra="forbid", strict=True)
 Stage = Literal["ingest", "type", "gold", "contamination", "duplicates", "gold_check", "code", "difficulty"]
@@ -122,6 +123,26 @@ class DifficultyRules(BaseModel):
     code: CodeDifficulty = CodeDifficulty()
 
 
+class TierRules(BaseModel):
+    """Tiers of tests by their pass rates; see tiers.py."""
+
+    model_config = _CONFIG
+    method: Literal["cluster", "quantile", "cuts", "none"] = "cluster"
+    count: int = Field(default=3, ge=1, le=20)
+    cuts: Annotated[tuple[float, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)] = (0.7, 0.3)
+    scores: Annotated[tuple[float, ...], BeforeValidator(lambda v: tuple(map(float, v)) if isinstance(v, list) else v)] = (1.0, 2.0, 3.0)
+    min_rollouts: int = Field(default=8, ge=1)
+
+    @model_validator(mode="after")
+    def _fitting(self) -> TierRules:
+        if list(self.cuts) != sorted(self.cuts, reverse=True):
+            raise ValueError("cuts fall, from the easiest tier to the hardest")
+        needed = len(self.cuts) + 1 if self.method == "cuts" else self.count
+        if self.method != "none" and (len(self.scores) != needed or min(self.scores) < 0 or sum(self.scores) <= 0):
+            raise ValueError(f"{needed} tiers need {needed} scores, at least 0 and not all 0")
+        return self
+
+
 class Recipe(BaseModel):
     """What a run does; frozen, unknown keys refused."""
 
@@ -136,6 +157,7 @@ class Recipe(BaseModel):
     duplicates: DuplicateRules = DuplicateRules()
     code: CodeRules = CodeRules()
     difficulty: DifficultyRules = DifficultyRules()
+    tiers: TierRules = TierRules()
 
     @field_validator("stages")
     @classmethod
@@ -166,9 +188,15 @@ def load_recipe(name: str) -> Recipe:
     else:
         raise UsageError(f"unknown recipe {name!r}: {', '.join(names)}, or a file whose name ends in .toml")
     try:
-        return Recipe.model_validate(tomllib.loads(text))
+        return parse_recipe(tomllib.loads(text), name)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{name}: not TOML: {error}") from None
+
+
+def parse_recipe(data: dict[str, Any], name: str) -> Recipe:
+    """`name` opens the message of an error. Raises: UsageError (names the key and the nearest one)."""
+    try:
+        return Recipe.model_validate(data)
     except ValidationError as error:
         raise UsageError(f"{name}: {_explain(error)}") from None
 

@@ -13,11 +13,11 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from itertools import groupby
+from typing import Any, Final, Protocol
 
 from ..core.problem import Problem, Program, Response
-from ..core.verdict import BAD_REFERENCE, Verdict
-from ..verifiers.grader import Grader
+from ..core.verdict import BAD_REFERENCE, Grade, Verdict
 from .catalog import Catalog
 from .decontaminate import Benchmark, find_contamination
 from .dedup import Cluster, exact_clusters, near_clusters
@@ -29,19 +29,24 @@ from .hashing import hash_text
 from .ingest import load_problems
 from .items import Decision, Item
 from .recipe import Recipe
+from .tiers import tiers_of
 
 __all__ = [
     "GOLD",
     "GOLDEN",
+    "Comparer",
     "alive",
     "check_golden",
     "check_golds",
     "decide_difficulty",
+    "decide_golden",
+    "decide_golds",
     "filter_contamination",
     "filter_duplicates",
     "filter_golds",
     "filter_types",
     "golden_passes",
+    "tier_tests",
 ]
 
 GOLD: Final = "@gold"
@@ -51,6 +56,12 @@ _SHOWN: Final = 5
 _CHUNK: Final = 256
 
 Advance = Callable[[int], None]
+
+
+class Comparer(Protocol):
+    """What is needed of a Grader to compare golds."""
+
+    def grade_many(self, items: Sequence[tuple[Problem, Response | Program | str]]) -> list[Grade]: ...
 
 
 def alive(items: Iterable[Item], kind: str = "") -> list[Item]:
@@ -86,7 +97,7 @@ def filter_contamination(items: Sequence[Item], recipe: Recipe, benchmarks: Sequ
     return table
 
 
-def filter_duplicates(items: Sequence[Item], recipe: Recipe, catalog: Catalog, grader: Grader) -> dict[str, list[Any]]:
+def filter_duplicates(items: Sequence[Item], recipe: Recipe, catalog: Catalog, grader: Comparer) -> dict[str, list[Any]]:
     """Decides, and returns columns of the table `clusters` (without `run`). Exact duplicates first, near ones among what is left."""
     table: dict[str, list[Any]] = {name: [] for name in ("cluster", "row", "best", "rule", "jaccard")}
     rules = recipe.duplicates
@@ -113,7 +124,7 @@ def _test_keys(catalog: Catalog, rows: Sequence[Item]) -> dict[int, str]:
     return dict(rows_of_code)
 
 
-def _decide_clusters(rows: Sequence[Item], clusters: Sequence[Cluster], table: dict[str, list[Any]], grader: Grader) -> None:
+def _decide_clusters(rows: Sequence[Item], clusters: Sequence[Cluster], table: dict[str, list[Any]], grader: Comparer) -> None:
     """The best member stays: the most tests, then one with a golden program, then the first. Golds that disagree: none stays."""
     verdicts = _GoldComparison(grader, [[rows[n] for n in cluster.members] for cluster in clusters])
     start = max(table["cluster"], default=-1) + 1
@@ -125,7 +136,8 @@ def _decide_clusters(rows: Sequence[Item], clusters: Sequence[Cluster], table: d
         sound = [item for item in members if item.type != "math" or not verdicts.broken(item)]
         for item in members:
             if item not in sound:
-                item.decision = Decision.reject("gold", "gold.unparseable", gold=item.golds[0], detail=verdicts.broken(item))
+                item.decision = Decision.reject("duplicates", "gold.unparseable", gold=item.golds[0],
+                                                detail=verdicts.broken(item))
         if conflict := verdicts.conflict([item for item in sound if item.type == "math"]):
             for item in sound:
                 item.decision = Decision.reject("duplicates", "gold.conflict", golds=conflict, rows=[other.id for other in sound][:_SHOWN],
@@ -153,8 +165,8 @@ def _put(table: dict[str, list[Any]], *values: Any) -> None:
 class _GoldComparison:
     """Whether the golds within clusters are sound and equal, by the math verifier; asked only where their texts differ."""
 
-    def __init__(self, grader: Grader, clusters: Sequence[Sequence[Item]]) -> None:
-        asked: dict[tuple[str, str], tuple[Problem, Response]] = {}
+    def __init__(self, grader: Comparer, clusters: Sequence[Sequence[Item]]) -> None:
+        asked: dict[tuple[str, str], tuple[Problem, Response | Program | str]] = {}
         for members in clusters:
             golds = sorted({gold for item in members if item.type == "math" for gold in item.golds})
             if len({item.golds for item in members if item.type == "math"}) > 1:
@@ -196,6 +208,11 @@ def check_golds(items: Sequence[Item], book: GradeBook, catalog: Catalog, mid: i
                 yield Job(item.pid, mid, n, hash_text(gold), vid, response, partial(_same, problem))
 
     book.grade(jobs(), advance)
+    decide_golds(items, catalog, mid, vid)
+
+
+def decide_golds(items: Sequence[Item], catalog: Catalog, mid: int, vid: int) -> None:
+    """By the grades that the catalog has."""
     found = _latest(catalog, mid, vid)
     for item in alive(items, "math"):
         for gold in item.golds:
@@ -215,11 +232,15 @@ def _same(problem: Problem) -> Problem:
 
 def check_golden(items: Sequence[Item], book: GradeBook, catalog: Catalog, recipe: Recipe, mid: int, vid: int, advance: Advance) -> None:
     """Every golden program through the judge, `golden_runs` times."""
+    book.grade(_golden_jobs(alive(items, "code"), catalog, recipe.code.golden_runs, mid, vid), advance)
+    decide_golden(items, catalog, recipe, mid, vid)
+
+
+def decide_golden(items: Sequence[Item], catalog: Catalog, recipe: Recipe, mid: int, vid: int) -> None:
+    """By the grades that the catalog has."""
     runs = recipe.code.golden_runs
-    rows = alive(items, "code")
-    book.grade(_golden_jobs(rows, catalog, runs, mid, vid), advance)
     found = _latest(catalog, mid, vid)
-    for item in rows:
+    for item in alive(items, "code"):
         if not item.solutions:
             if recipe.code.require_golden:
                 item.decision = Decision.undecided("code", "undecided.no_golden")
@@ -301,6 +322,25 @@ def decide_difficulty(items: Sequence[Item], recipe: Recipe, catalog: Catalog, r
     for item in alive(items):
         policy, advanced = (tallies[role].get(item.pid, nothing) for role in ("policy", "advanced"))
         item.decision = difficulty(recipe.difficulty, Evidence(item.type == "code", policy, advanced, item.pid in golden))
+
+
+def tier_tests(items: Sequence[Item], recipe: Recipe, catalog: Catalog, vids: Sequence[int]) -> dict[str, list[Any]]:
+    """Columns of the table `test_tiers` (without `run`), for code problems that no stage has rejected."""
+    table: dict[str, list[Any]] = {name: [] for name in ("pid", "test", "tier")}
+    tests = {item.pid: item.tests for item in alive(items, "code") if item.tests > 1}
+    if recipe.tiers.method == "none" or not tests:
+        return table
+    with catalog.using("wanted", {"pid": sorted(tests)}), catalog.using("current", {"vid": list(vids)}):
+        rows = catalog.rows(
+            "SELECT pid, test, count(*) FILTER (bit = 1), count(*) FROM (SELECT pid, unnest(range(ran)) AS test, "
+            "get_bit(passed, unnest(range(ran))::INTEGER) AS bit FROM test_outcomes SEMI JOIN wanted USING (pid) SEMI JOIN current USING (vid) "
+            "JOIN models USING (mid) WHERE NOT starts_with(name, '@')) GROUP BY pid, test ORDER BY pid, test")
+    for pid, group in groupby(rows, key=lambda row: row[0]):
+        known = list(group)
+        if len(known) == tests[pid] and min(n for *_, n in known) >= recipe.tiers.min_rollouts:
+            for (_, test, _, _), tier in zip(known, tiers_of([k / n for _, _, k, n in known], recipe.tiers), strict=True):
+                _put(table, pid, test, tier)
+    return table
 
 
 def _tallies(catalog: Catalog, mids: Sequence[int], vids: Sequence[int], scores: str) -> dict[int, Tally]:

@@ -15,7 +15,7 @@ def gold_filter(rules: GoldRules) -> Callable[[Item], Decision | None]:
 
     def check(item: Item) -> Decision | None:
         if item.type == "code":
-            return None if item.tests else Decision.reject("code", "code.no_tests")
+            return None if item.tests else Decision.reject("gold", "code.no_tests")
         if item.type != "math":
             return None
         golds = [gold.strip() for gold in item.golds]

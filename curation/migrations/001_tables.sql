@@ -119,6 +119,13 @@ CREATE TABLE decisions (                -- exactly one a row of pool_rows
     evidence  JSON NOT NULL
 );
 
+CREATE TABLE test_tiers (               -- of problems with enough rollouts; goes before the tier of the spec
+    run   INTEGER NOT NULL,
+    pid   INTEGER NOT NULL,
+    test  INTEGER NOT NULL,
+    tier  INTEGER NOT NULL
+);
+
 CREATE TABLE clusters (
     run      INTEGER NOT NULL,
     cluster  INTEGER NOT NULL,

@@ -84,7 +84,7 @@ SELECT problem_id, id, source, evidence FROM v_decision WHERE reason = 'gold.con
 
 -- A test counts where it was run: with stop_on_failure, those behind the first failure were not.
 CREATE VIEW v_test_difficulty AS
-SELECT p.problem_id, o.test, o.k, o.n, o.k / o.n AS pass_rate, t.tier
+SELECT p.problem_id, o.test, o.k, o.n, o.k / o.n AS pass_rate, coalesce(r.tier, t.tier) AS tier
 FROM (
     SELECT pid, test, count(*) FILTER (bit = 1) AS k, count(*) AS n
     FROM (
@@ -97,7 +97,8 @@ FROM (
     GROUP BY ALL
 ) o
 JOIN problems p USING (pid)
-LEFT JOIN tests t USING (pid, test);
+LEFT JOIN tests t USING (pid, test)
+LEFT JOIN (SELECT pid, test, tier FROM test_tiers JOIN (SELECT run FROM v_run) USING (run)) r USING (pid, test);
 
 -- The mean is over the policy's rollouts, one voice a problem.
 CREATE VIEW v_source_stats AS
