@@ -5,6 +5,7 @@
 """
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -17,7 +18,8 @@ from .samples import SampleGrader
 
 __all__ = ["GRADER_SETTINGS", "Configured", "Unscorable", "Unscored", "configured", "known_configurations"]
 
-GRADER_SETTINGS: Final = ("sandbox", "slots", "workers", "reward", "detail", "python", "image", "runtime", "deadline_s")
+GRADER_SETTINGS: Final = tuple(name for name in inspect.signature(Grader).parameters)
+"""What may stand among a framework's settings for the Grader."""
 
 
 class Unscored(AssayError, RuntimeError):
