@@ -34,7 +34,8 @@ def test_gold_answers(columns: dict[str, Any], golds: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("columns", [
-    {"reward": ADD}, {"reward": ADD_TEXT}, {"ground_truth": ADD_TEXT, "data_source": "never heard of"}, {"ground_truth": STDIN, "data_source": "apps"},
+    {"reward": ADD}, {"reward": ADD_TEXT}, {"ground_truth": ADD_TEXT, "data_source": "never heard of"},
+    {"ground_truth": STDIN, "data_source": "apps"},
     {"ground_truth": json.dumps(STDIN), "data_source": "codecontests"}, {"answer": STDIN},
     {"reward": {**ADD, "entry_point": None, "tests": [{**test, "tier": None} for test in ADD["tests"]]}},     # type: ignore[attr-defined]
 ])

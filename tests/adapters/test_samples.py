@@ -46,7 +46,7 @@ def test_pickled(grader: Grader) -> None:
 
 
 def test_no_column_is_a_fault_of_configuration(grader: Grader) -> None:
-    with pytest.raises(UsageError, match="looked for reward.*the columns are gold, prompt"):
+    with pytest.raises(UsageError, match=r"looked for reward.*the columns are gold, prompt"):
         SampleGrader(grader).grade([Sample({"gold": "72", "prompt": "p"}, r"\boxed{72}")])
     with pytest.raises(UsageError, match="looked for reward"):
         asyncio.run(SampleGrader(grader).agrade([Sample({}, r"\boxed{72}")]))
@@ -103,7 +103,8 @@ class Broken(Grader):
 @pytest.mark.parametrize("blocking", [True, False])
 @pytest.mark.parametrize(("how", "reason", "says"), [
     ("submit", "internal_error", "RuntimeError: cannot start a thread"), ("raise", "internal_error", "ZeroDivisionError: a bug of ours"),
-    ("timeout", "internal_error", "TimeoutError: a bug of ours"), ("cancel", "cancelled", "closed"), ("hang", "no_progress", "no grade came for 1.0 s")])
+    ("timeout", "internal_error", "TimeoutError: a bug of ours"), ("cancel", "cancelled", "closed"),
+    ("hang", "no_progress", "no grade came for 1.0 s")])
 def test_a_broken_grader_is_no_zero(how: str, reason: str, says: str, blocking: bool) -> None:
     broken = Broken("local", slots=1, workers=1)
     broken.how = how

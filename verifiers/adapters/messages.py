@@ -2,7 +2,7 @@
 
     "text"                                              as it is
     [{"role": "assistant", "content": "text"}]          the last message of the assistant
-    {"role": ..., "content": [{"type": "text", "text": "..."}]}     text parts joined; parts of reasoning are passed over
+    {"role": ..., "content": [{"type": "text", "text": "..."}]}     text parts joined; reasoning and refusals say nothing
 
 Anything else is no response, and is said to be so: SampleFault `bad_response`, never an empty text that would earn a zero.
 """
@@ -18,7 +18,7 @@ __all__ = ["BAD_RESPONSE", "END_TOKENS", "SampleFault", "prompt_text", "response
 
 BAD_RESPONSE: Final = "bad_response"
 _TEXT: Final = frozenset({"text", "output_text", "input_text"})
-_REASONING: Final = frozenset({"reasoning", "thinking", "redacted_thinking"})
+_SILENT: Final = frozenset({"reasoning", "thinking", "redacted_thinking", "refusal"})
 
 
 END_TOKENS: Final = ("<|im_end|>", "<|endoftext|>", "<|end_of_text|>", "<|eot_id|>", "<|end|>", "<|return|>", "<end_of_turn>", "<eos>", "<pad>",
@@ -93,7 +93,7 @@ def _part(part: object) -> str:
         text = part.get("text")
         if kind in _TEXT and isinstance(text, str):
             return text
-        if kind in _REASONING:
+        if kind in _SILENT:
             return ""
         raise SampleFault(BAD_RESPONSE, f"a part of the content is of type {kind!r} with text that is {_kind(text)}")
     raise SampleFault(BAD_RESPONSE, f"a part of the content is {_kind(part)}")
