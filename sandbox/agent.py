@@ -60,7 +60,7 @@ MEMORY_POLL_S = 0.03                    # without a cgroup: between two looks at
 STARVED = 4                             # a run may take this many times its wall limit while it waits for a core (busy machines)
 URGENT = -10                            # niceness of the agent, where it may: a limit or a cancellation waits for no busy program
 EMPTY_FOLDER = 40                       # size of a tmpfs folder with nothing in it, 20 for each name it has; others' have a block or more
-STATIC = "-static"                      # an option of compilers that is left out where the machine has no static libraries
+OPTIONAL = ("-static", "-fuse-ld=gold")  # options of compilers that are left out where the machine has no such libraries or linker
 STUCK_S = 5.0                           # killed processes are gone long before
 IDLE_SHARE = 0.1                        # of its CPU limit: a run that met the wall limit with less is tried once more
 
@@ -789,6 +789,7 @@ class Agent:
         self.memory_limit: int | None = None
         self.pids_limit: int | None = None
         self.cpus = len(os.sched_getaffinity(0))
+        self.folders_before = 0          # bytes in the emptied folders when the run began
         self.server = 0
         self.sock: _socket.socket | None = None
         self.code: Blob | None = None
@@ -936,11 +937,6 @@ class Agent:
         text = self.read_fd("memory_usage") if "memory_peak" in self.fds else None
         return int(text) if text is not None else 0
 
-    def forget_files(self) -> None:
-        """Give back the page cache that a compiler filled."""
-        if "memory_empty" in self.fds:
-            quiet(os.write, self.fds["memory_empty"], b"0" if self.fds["version"] == 1 else b"1G")
-
     def others(self) -> list[int]:
         """Pids in the slot, without the agent and the fork server."""
         return [int(name) for name in os.listdir(self.proc) if name.isdigit() and int(name) not in (os.getpid(), self.server)]
@@ -979,6 +975,17 @@ class Agent:
                 total += (int(fields[1]) - int(fields[2])) * PAGE
             except (OSError, IndexError):
                 pass
+        return total + self.folder_bytes() - self.folders_before
+
+    def folder_bytes(self) -> int:
+        """Bytes in the emptied folders, which are memory."""
+        total = 0
+        for folder in self.config["clean"]:
+            try:
+                found = os.statvfs(folder)
+            except OSError:
+                continue
+            total += (found.f_blocks - found.f_bfree) * found.f_frsize
         return total
 
     # ---- one run
@@ -986,6 +993,8 @@ class Agent:
     def execute(self, want: Head, fds: list[int], limits: Head, watched: Sequence[tuple[int, int]]) -> Run:
         """Start it, wait, kill what is left. `watched` are its outputs: (descriptor, most bytes)."""
         run = Run()
+        if "memory_peak" not in self.fds:
+            self.folders_before = self.folder_bytes()
         self.set_limits(limits["memory"], limits["processes"])
         before = self.usage()            # page cache of files that others read: not this run's
         want["cpu"] = int(limits["cpu"]) + 2
@@ -1017,7 +1026,7 @@ class Agent:
         ooms, self.ooms = self.ooms, self.oom_kills()
         run.oom = self.ooms > ooms
         if "memory_peak" not in self.fds:
-            run.peak = max(run.peak, usage.ru_maxrss * 1024)
+            run.peak = max(run.peak, usage.ru_maxrss * 1024, self.folder_bytes() - self.folders_before)
         run.maxrss = usage.ru_maxrss * 1024
         return run
 
@@ -1269,12 +1278,11 @@ class Agent:
             except OSError as error:
                 message = "the compiler made no %s: %s" % (language["artifact"], error)
         self.clean()
-        self.forget_files()
-        if blob is None and STATIC in language["compile"] and "cannot find -l" in message and run.over != "cancelled":
+        if blob is None and set(OPTIONAL) & set(language["compile"]) and "cannot find " in message:
             for fd in (out, err):
                 os.ftruncate(fd, 0)
                 os.lseek(fd, 0, os.SEEK_SET)
-            plain = dict(language, compile=[word for word in language["compile"] if word != STATIC])
+            plain = dict(language, compile=[word for word in language["compile"] if word not in OPTIONAL])
             return self.compile_native(plain, limits, source, null, out, err)
         if blob is not None:
             return True, "", message, run, blob

@@ -21,12 +21,12 @@ __all__ = ["CgroupHome", "SlotGroup", "find_home", "remove_stale"]
 _V1: Final = {                                       # controller: {what the agent calls it: file}
     "memory": {"memory_limit": "memory.limit_in_bytes", "memory_swap_limit": "memory.memsw.limit_in_bytes",
                "memory_peak": "memory.max_usage_in_bytes", "memory_usage": "memory.usage_in_bytes",
-               "memory_events": "memory.oom_control", "memory_empty": "memory.force_empty"},
+               "memory_events": "memory.oom_control"},
     "pids": {"pids_limit": "pids.max", "pids_current": "pids.current"},
     "cpuacct": {"cpu_usage": "cpuacct.usage"},
 }
 _V2: Final = {"memory_limit": "memory.max", "memory_swap_limit": "memory.swap.max", "memory_peak": "memory.peak",
-              "memory_usage": "memory.current", "memory_events": "memory.events", "memory_empty": "memory.reclaim",
+              "memory_usage": "memory.current", "memory_events": "memory.events",
               "pids_limit": "pids.max", "pids_current": "pids.current", "cpu_usage": "cpu.stat"}
 _NAME: Final = re.compile(r"assay-(\d+)-(\d+)-\d+-\d+")
 _REMOVE_S: Final = 2.0
