@@ -9,6 +9,7 @@ import hashlib
 import json
 import tomllib
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -79,6 +80,11 @@ class CodeRules(BaseModel):
     require_golden: bool = False
 
 
+@lru_cache(64)
+def _share(text: str) -> Fraction:
+    return Fraction(text)
+
+
 class _Domain(BaseModel):
     model_config = _CONFIG
     policy_rollouts: int = Field(default=16, ge=1)
@@ -101,7 +107,7 @@ class _Domain(BaseModel):
             return False
         if self.too_easy == "all":
             return k == n
-        share = Fraction(self.too_easy)
+        share = _share(self.too_easy)
         return k * share.denominator > n * share.numerator
 
 

@@ -29,6 +29,9 @@ _STAGE_SETTINGS: Final = {"type": ("type",), "gold": ("gold",), "contamination":
 """Which parts of a recipe each stage looks at."""
 
 
+_STATUS: Final = {status.value: status for status in Status}
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """Rows by reason, before and after, and how many rows changed their status; `first` is the first stage that was decided again."""
@@ -80,7 +83,7 @@ def what_if(catalog: Catalog, settings: Sequence[str], comparer: stages.Comparer
     recipe = parse_recipe(json.loads(recipe_text), f"run {number}")
     changed = changed_recipe(recipe, settings)
     first = _first_changed(recipe, changed)
-    items = load_items(catalog, number)
+    items = load_items(catalog, number, texts=any(stage not in ("code", "difficulty") for stage in changed.stages[first:]))
     old = [item.decision for item in items]
     again = changed.stages[first:]
     stands = changed.stages[:first]
@@ -94,22 +97,28 @@ def what_if(catalog: Catalog, settings: Sequence[str], comparer: stages.Comparer
     return Change(Counter(d.reason for d in before), Counter(d.reason for d in after), moved, next(iter(again), "none"))
 
 
-def load_items(catalog: Catalog, run: int) -> list[Item]:
-    """The rows of a run with its decisions, as the stages see them."""
+def load_items(catalog: Catalog, run: int, *, texts: bool = True) -> list[Item]:
+    """The rows of a run with its decisions, as the stages see them; without prompts, golds and tests unless `texts`."""
+    held = "p.prompt, p.reward, w.metadata" if texts else "NULL, NULL, NULL"
     rows = catalog.rows(
-        "SELECT w.row, w.file, w.line, w.id, w.source, w.domain, w.pid, p.type, p.prompt, p.reward, w.solutions, w.metadata, d.status, d.stage, "
-        "d.reason FROM pool_rows w JOIN decisions d USING (run, row) LEFT JOIN problems p USING (pid) WHERE run = ? ORDER BY row", [run])
+        f"SELECT w.row, w.file, w.line, w.id, w.source, w.domain, w.pid, p.type, w.solutions, d.status, d.stage, d.reason, {held} "
+        "FROM pool_rows w JOIN decisions d USING (run, row) LEFT JOIN problems p USING (pid) WHERE run = ? ORDER BY row", [run])
     items = []
-    for row, file, line, row_id, source, domain, pid, kind, prompt, reward, solutions, metadata, status, stage, reason in rows:
-        spec = json.loads(reward) if reward else {}
-        answer = spec.get("answer", ())
-        extra = json.loads(metadata or "{}")
-        tests = int(bool((spec.get("test_code") or "").strip())) if spec.get("mode") == "assert" else len(spec.get("tests", ()))
-        items.append(Item(row, file, line, row_id or "", source or "", domain or "", -1 if pid is None else pid, kind or "", prompt or "",
-                          (answer,) if isinstance(answer, str) else tuple(answer), tests,
-                          any(extra.get(key) for key in ("options", "choices", "multiple_choice")), tuple(solutions or ()),
-                          Decision(Status(status), stage, reason)))
+    for row, file, line, row_id, source, domain, pid, kind, solutions, status, stage, reason, prompt, reward, metadata in rows:
+        item = Item(row, file, line, row_id or "", source or "", domain or "", -1 if pid is None else pid, kind or "",
+                    solutions=tuple(solutions or ()), decision=Decision(_STATUS[status], stage, reason))
+        if reward:
+            _add_texts(item, prompt, json.loads(reward), json.loads(metadata or "{}"))
+        items.append(item)
     return items
+
+
+def _add_texts(item: Item, prompt: str, spec: dict[str, Any], extra: dict[str, Any]) -> None:
+    answer = spec.get("answer", ())
+    item.prompt = prompt
+    item.golds = (answer,) if isinstance(answer, str) else tuple(answer)
+    item.tests = int(bool((spec.get("test_code") or "").strip())) if spec.get("mode") == "assert" else len(spec.get("tests", ()))
+    item.options = any(extra.get(key) for key in ("options", "choices", "multiple_choice"))
 
 
 def _first_changed(old: Recipe, new: Recipe) -> int:
