@@ -1,0 +1,1519 @@
+"""The agent: pid 1 of every slot. One file, standard library only, Python >= 3.9; the host sends its source (sandbox/protocol.py, BOOT).
+
+    host <== frames ==> agent (trusted: holds inputs in sealed memfds, never in its heap)
+                          |  one packet a run: limits, descriptors
+                        fork server (warm interpreter, holds nothing)  --clone(CLONE_PARENT)-->  program, the agent's own child
+
+A run: the fork server clones itself; the clone takes the run's descriptors as 0, 1 and 2, closes all others, lowers its limits, becomes
+the run's user and plays the program. The agent waits on a pidfd (and listens to the host), judges the limits, kills every process of
+the run's user, reaps all, empties the folders and answers. Sources are compiled in such a clone too, never in the agent.
+
+Who is whose child: the fork server has exit signal 0, so `wait4(-1)` without __WALL sees only orphans of the program, and its ECHILD
+means that none is left. Programs get the signal 0 too (CLONE_PARENT copies it) until they exec; both are waited for by pid with __WALL.
+"""
+from __future__ import annotations
+
+import _socket
+import atexit
+import binascii
+import builtins
+import collections
+import ctypes
+import errno
+import fcntl
+import gc
+import io
+import json
+import marshal
+import mmap
+import os
+import resource
+import select
+import signal
+import stat
+import struct
+import sys
+import threading
+import time
+import types
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn, Optional
+
+Head = dict[str, Any]
+Part = tuple[int, int, int]             # a descriptor, the first byte, the number of bytes
+Built = tuple[bool, str, str, "Run", Optional["Blob"]]      # ok, reason, message, accounts, artifact
+
+PROTOCOL = 1
+HEAD = struct.Struct("<QBI")
+PUT, DROP, JOB, RUN, CANCEL, PING, QUIT = 1, 2, 3, 4, 5, 6, 7
+HELLO, COMPILED, OUTCOME, IDLE, PONG, FAULT = 64, 65, 66, 67, 68, 69
+
+BUFFER = 1 << 20                        # of the channel, each way
+STDERR_EXCERPT = 64 << 10
+MESSAGE = 16 << 10                      # of a compiler
+ERROR_LINE = 500                        # of an exception, characters
+DEPTH = 400                             # of a call's result: deeper is no JSON data (interpreters stop at about 1,000 frames)
+ARTIFACT = 256 << 20
+FILE_DESCRIPTORS = 1024                 # that a program may hold
+POLL_S = 0.02                           # between two looks at the CPU time and memory of a run that nears a limit
+MEMORY_POLL_S = 0.03                    # without a cgroup: between two looks at its memory
+STARVED = 4                             # a run may take this many times its wall limit while it waits for a core (busy machines)
+URGENT = -10                            # niceness of the agent, where it may: a limit or a cancellation waits for no busy program
+EMPTY_FOLDER = 40                       # size of a tmpfs folder with nothing in it, 20 for each name it has; others' have a block or more
+OPTIONAL = ("-static", "-fuse-ld=gold")  # options of compilers that are left out where the machine has no such libraries or linker
+STUCK_S = 5.0                           # killed processes are gone long before
+IDLE_SHARE = 0.1                        # of its CPU limit: a run that met the wall limit with less is tried once more
+
+WALL, WCLONE = 0x40000000, -0x80000000   # __WALL, __WCLONE as a C int
+CLONE_PARENT = 0x8000
+LANDLOCK_READ_FILE = 4
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
+MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_EXEC = 1, 2, 0x10
+F_ADD_SEALS, SEALS = 1033, 1 | 2 | 4 | 8
+MS_NOSUID, MS_NODEV, MNT_DETACH = 2, 4, 2
+SYS_CLONE = {"x86_64": 56, "aarch64": 220}
+_exit, _write, _ftruncate, _pread = os._exit, os.write, os.ftruncate, os.pread
+
+libc = ctypes.PyDLL(None, use_errno=True)       # keeps the GIL: a clone of a thread without it could never run Python
+sys_clone = SYS_CLONE[os.uname().machine]
+WARM = ("abc", "array", "bisect", "cmath", "collections", "collections.abc", "contextlib", "copy", "datetime", "decimal",
+        "enum", "fractions", "functools", "heapq", "io", "itertools", "json", "keyword", "math", "numbers", "operator",
+        "queue", "random", "re", "signal", "statistics", "string", "struct", "threading", "time", "types", "typing",
+        "weakref")
+
+
+ENVIRONMENT = ("PATH", "LANG", "HOME", "TMPDIR")
+
+
+def site_packages() -> None:
+    """What `site` does that programs rely on (exit(), the path), without the code that .pth files hold."""
+    import site
+
+    for function in (site.setquit, site.setcopyright, site.sethelper):
+        function()
+    if sys.prefix == sys.base_prefix and not os.path.exists(os.path.join(os.path.dirname(sys.executable), "..", "pyvenv.cfg")):
+        sys.path += [path for path in site.getsitepackages() if os.path.isdir(path)]
+    else:
+        site.venv(set(sys.path))
+
+
+def raw_clone(flags: int) -> int:
+    pid: int = libc.syscall(ctypes.c_long(sys_clone), ctypes.c_ulong(flags), None, None, None, None)
+    return pid
+
+
+def memfd(name: str, flags: int = 0) -> int:
+    flags |= MFD_CLOEXEC
+    try:
+        return os.memfd_create(name, flags | MFD_EXEC)
+    except OSError:                      # older than Linux 6.3
+        return os.memfd_create(name, flags)
+
+
+def trace() -> bytes:
+    import traceback
+
+    return traceback.format_exc().encode("utf-8", "replace")
+
+
+def quiet(function: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return function(*arguments)
+    except OSError:
+        return None
+
+
+# ---------------------------------------------------------------- in the clone: what a program sees
+
+def become(want: Head, fds: list[int]) -> None:
+    """Take the run's place: descriptors, session, limits, user. `fds` are stdin, stdout, stderr and what the mode needs, from 10 up."""
+    for n in (0, 1, 2):
+        os.dup2(fds[n], n)
+        os.close(fds[n])
+    if want["shield"]:
+        quiet(write_text, want["shield"] + "/self/oom_score_adj", b"1000")
+    os.setsid()
+    os.chdir(want["work"])
+    cpu = want["cpu"]
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (want["fsize"], want["fsize"]))
+    if want["nproc"]:
+        resource.setrlimit(resource.RLIMIT_NPROC, (want["nproc"], want["nproc"]))
+    if want["uid"] is not None:
+        os.setresuid(want["uid"], want["uid"], want["uid"])
+    libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)          # so that /dev/stdin can be opened: what belongs to it is its own
+
+
+def write_text(path: str, text: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        os.write(fd, text)
+    finally:
+        os.close(fd)
+
+
+def read_all(fd: int) -> bytes:
+    size = os.fstat(fd).st_size
+    parts, at = [], 0
+    while at < size:
+        part = os.pread(fd, min(size - at, 1 << 30), at)
+        if not part:
+            break
+        parts.append(part)
+        at += len(part)
+    os.close(fd)
+    return b"".join(parts)
+
+
+def play(want: Head, fds: list[int]) -> int:
+    """The clone's life. Returns its exit code; an exec does not return."""
+    what = want["what"]
+    if what == "exec":
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        if len(fds) > 3:
+            os.set_inheritable(fds[3], False)
+        if want.get("confined"):
+            quiet(confine_reads)
+        os.execve(fds[3] if len(fds) > 3 else want["path"], want["argv"], want["env"])
+    if what == "compile":
+        return play_compile(fds[3], fds[4])
+    sys.argv = list(want["argv"])
+    code = marshal.loads(read_all(fds[3]))
+    if what == "main":
+        return play_main(code)
+    out, limit, entry = fds[4], want["output"], want["entry"]
+    data = read_all(fds[5])
+    if what == "call":
+        return play_call(code, data, out, limit, entry)
+    return play_assert(code, data, out, entry, iter((want.pop("nonce"),)))
+
+
+def confine_reads() -> None:
+    """Landlock, where the kernel has it: nothing below /dev can be read but its null. `#include "/dev/zero"` has no end."""
+    attributes = struct.pack("<Q", LANDLOCK_READ_FILE)
+    ruleset = libc.syscall(ctypes.c_long(444), attributes, ctypes.c_size_t(len(attributes)), ctypes.c_ulong(0))
+    if ruleset < 0:
+        return
+    for name in ["/" + name for name in os.listdir("/") if name != "dev"] + ["/dev/null", "/dev/shm"]:
+        fd = quiet(os.open, name, os.O_PATH | os.O_CLOEXEC)
+        if fd is not None:
+            rule = struct.pack("<Qi", LANDLOCK_READ_FILE, fd)
+            libc.syscall(ctypes.c_long(445), ctypes.c_int(ruleset), ctypes.c_int(1), rule, ctypes.c_ulong(0))
+            os.close(fd)
+    libc.syscall(ctypes.c_long(446), ctypes.c_int(ruleset), ctypes.c_ulong(0))
+    os.close(ruleset)
+
+
+def play_compile(source_fd: int, out: int) -> int:
+    try:
+        code = compile(read_all(source_fd), "main.py", "exec", 0, True)
+        text = marshal.dumps(code)
+    except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
+        import traceback
+
+        lines = "".join(traceback.format_exception_only(type(error), error))
+        _write(out, lines.encode("utf-8", "replace")[:MESSAGE])
+        return 1
+    at = 0
+    while at < len(text):
+        at += _write(out, text[at:at + (1 << 30)])
+    return 0
+
+
+def new_module(name: str) -> types.ModuleType:
+    module = types.ModuleType(name)
+    module.__file__ = "main.py"
+    module.__dict__["__builtins__"] = builtins
+    sys.modules[name] = module
+    return module
+
+
+def play_main(code: types.CodeType) -> int:
+    module = new_module("__main__")
+    gc.freeze()
+    status = 0
+    try:
+        exec(code, module.__dict__)
+    except BaseException:
+        status = report()
+    return finish(status, module)
+
+
+def resolve(space: Head, entry: str | None) -> Any:
+    first, _, rest = (entry or "").partition(".")
+    if first not in space:
+        raise NameError("the program defines no %s" % (first or "entry point"))
+    target = space[first]
+    if rest:
+        target = target()
+        for name in rest.split("."):
+            target = getattr(target, name)
+    return target
+
+
+def play_call(code: types.CodeType, data: bytes, out: int, limit: int, entry: str | None) -> int:
+    given = json.loads(data)
+    module = new_module("solution")
+    module.__dict__.update(PREAMBLE)
+    gc.freeze()
+    status, answer = 0, b""
+    try:
+        exec(code, module.__dict__)
+        value = resolve(module.__dict__, entry)(*given.get("args", ()), **given.get("kwargs", {}))
+        answer = encode_result(value, limit)
+    except SystemExit:
+        status = report()
+    except BaseException as error:
+        answer = b"E" + error_line(error)
+        status = report()
+    quiet(put_record, out, answer)
+    return finish(status, module)
+
+
+def play_assert(code: types.CodeType, data: bytes, out: int, entry: str | None, hidden: Iterator[bytes]) -> int:
+    """`hidden` yields the nonce once: neither a frame's locals nor gc.get_objects() show it. A program that knows this file can still take
+    it: one process has no walls inside. docs/security.md says so."""
+    module = new_module("solution")
+    space = module.__dict__
+    gc.freeze()
+    status, answer = 0, b""
+    try:
+        exec(code, space)
+        before = space.get("check")
+        target = resolve(space, entry) if entry else None
+        exec(compile(data, "test.py", "exec", 0, True), space)
+        check = space.get("check")
+        if check is not None and check is not before:
+            check(target)
+        answer = b"D" + next(hidden)
+    except SystemExit:
+        status = report()
+    except BaseException as error:
+        answer = b"E" + error_line(error)
+        status = report()
+    quiet(put_record, out, answer)
+    return finish(status, module)
+
+
+def put_record(out: int, answer: bytes) -> None:
+    _ftruncate(out, 0)
+    at = 0
+    while at < len(answer):
+        at += os.pwrite(out, answer[at:at + (1 << 30)], at)
+
+
+def error_line(error: BaseException) -> bytes:
+    try:
+        kind = type(error).__name__
+        text = str(error)
+    except BaseException:
+        return b"Exception: that cannot be printed"
+    line = " ".join(str.split(str.__str__(kind + ": " + str.__str__(text))))[:ERROR_LINE]
+    return str.encode(line.rstrip(": ") if line.endswith(": ") else line, "utf-8", "replace")
+
+
+def report() -> int:
+    """What CPython does with an exception that nobody caught. Returns the exit code."""
+    kind, value, trace = sys.exc_info()
+    assert kind is not None and value is not None
+    try:
+        if isinstance(value, SystemExit):
+            code = value.code
+            if code is None:
+                return 0
+            if isinstance(code, int):
+                return code & 0xFF
+            sys.stderr.write(str(code) + "\n")
+            return 1
+        if trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next                    # without our own frame
+            value.__traceback__ = trace
+        sys.excepthook(kind, value, trace)
+    except BaseException:
+        quiet(_write, 2, b"an exception in the handling of an exception\n")
+    return 130 if kind is KeyboardInterrupt else 1
+
+
+def finish(status: int, module: types.ModuleType) -> int:
+    """The end of an interpreter, as far as a program can see it: threads, atexit, buffers."""
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+    except BaseException:
+        report()
+    try:
+        atexit._run_exitfuncs()
+    except BaseException:
+        report()
+    status = flush(sys.stdout, status)
+    for value in list(module.__dict__.values()):
+        if type(value) in WRITERS:
+            flush(value, 0)
+    for stream in OWN_STREAMS:
+        flush(stream, 0)
+    return status
+
+
+def flush(stream: Any, status: int) -> int:
+    try:
+        if stream is not None and not stream.closed:
+            stream.flush()
+    except BaseException:
+        return status or 120
+    return status
+
+
+# ---- a call's result: JSON of exact built-in types; nothing of the program's own is ever called
+
+class NotData(Exception):
+    pass
+
+
+class TooLong(Exception):
+    pass
+
+
+quote = json.encoder.encode_basestring_ascii
+WRITERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+OWN_STREAMS: tuple[Any, ...] = ()
+NoneType = type(None)
+
+
+def encode_result(value: Any, limit: int) -> bytes:
+    """`R` and the JSON text; `E` and one line where it is no JSON data; `O` where it is longer than `limit` bytes."""
+    sys.setrecursionlimit(10000)
+    if hasattr(sys, "set_int_max_str_digits"):
+        sys.set_int_max_str_digits(0)
+    out: list[str] = []
+    try:
+        encode_value(value, out, limit, DEPTH)
+    except NotData as error:
+        return b"E" + ("TypeError: the result is not JSON data: %s" % error).encode("utf-8", "replace")[:ERROR_LINE]
+    except TooLong:
+        return b"O"
+    text = "".join(out)
+    return b"R" + text.encode("ascii") if len(text) <= limit else b"O"
+
+
+def encode_value(value: Any, out: list[str], left: int, depth: int) -> int:
+    """Append the text of `value` to `out`. Returns what is left of `left` characters."""
+    kind = type(value)
+    text: str
+    if kind is str:
+        if len(value) > left:
+            raise TooLong
+        text = quote(value)
+    elif kind is int:
+        if value.bit_length() > 4 * left + 64:
+            raise TooLong
+        text = int.__repr__(value)
+    elif kind is bool:
+        text = "true" if value else "false"
+    elif kind is NoneType:
+        text = "null"
+    elif kind is float:
+        text = "NaN" if value != value else "Infinity" if value == INF else "-Infinity" if value == -INF else float.__repr__(value)
+    elif kind is list or kind is tuple:
+        if depth <= 0:
+            raise NotData("nested too deep")
+        mark = "["
+        for item in value:
+            out.append(mark)
+            left = encode_value(item, out, left - 1, depth - 1)
+            mark = ","
+        text = "]" if mark == "," else "[]"
+    elif kind is dict:
+        if depth <= 0:
+            raise NotData("nested too deep")
+        mark = "{"
+        for key, item in value.items():
+            key_kind = type(key)
+            if key_kind is not str:
+                if key_kind is not int and key_kind is not float and key_kind is not bool and key_kind is not NoneType:
+                    raise NotData("a dict with a key of type %s" % type_name(key_kind))
+                parts: list[str] = []
+                encode_value(key, parts, left, 0)
+                key = parts[0]
+            out.append(mark)
+            out.append(quote(key))
+            out.append(":")
+            left = encode_value(item, out, left - len(key) - 4, depth - 1)
+            mark = ","
+        text = "}" if mark == "," else "{}"
+    else:
+        raise NotData("an object of type %s" % type_name(kind))
+    left -= len(text)
+    if left < 0:
+        raise TooLong
+    out.append(text)
+    return left
+
+
+INF = float("inf")
+
+
+def type_name(kind: type) -> str:
+    name = type.__getattribute__(kind, "__name__")
+    return name if type(name) is str else "?"
+
+
+def preamble() -> Head:
+    """Names that solutions of function problems take for granted, as contest sites define them."""
+    space: Head = {}
+    for line in ("from string import *", "from re import *", "from datetime import *", "from collections import *", "from heapq import *",
+                 "from bisect import *", "from copy import *", "from math import *", "from random import *", "from statistics import *",
+                 "from itertools import *", "from functools import *", "from operator import *", "from typing import *",
+                 "import string, re, datetime, collections, heapq, bisect, copy, math, random, statistics, itertools, functools, operator, "
+                 "typing, sys, os, io, json", "from builtins import *"):
+        exec(line, space)
+    space["inf"] = float("inf")
+    space.pop("__builtins__", None)
+    return space
+
+
+PREAMBLE: Head = {}
+
+
+# ---------------------------------------------------------------- the fork server
+
+def fork_server(sock: _socket.socket, config: Head, spawner: int | None) -> NoReturn:
+    """Never returns. Each packet starts a program; the answer is its pid, or minus an errno."""
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    spawn = None
+    if spawner is not None:
+        library = ctypes.PyDLL("%s/self/fd/%d" % (config["proc"] or "/proc", spawner))
+        spawn = library.spawn
+        spawn.argtypes = (ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p)
+    keep = sock.fileno()
+    os.closerange(3, keep)
+    os.closerange(keep + 1, 4096)
+    if config["gid"] is not None:
+        os.setgroups([])
+        os.setresgid(config["gid"], config["gid"], config["gid"])
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    most = FILE_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, FILE_DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    stack = resource.getrlimit(resource.RLIMIT_STACK)[1]
+    resource.setrlimit(resource.RLIMIT_STACK, (stack, stack))
+    harden(config)
+    os.umask(0o022)
+    os.dup2(0, 2)
+    gc.collect()
+    gc.freeze()
+    while True:
+        data, ancillary, _flags, _address = sock.recvmsg(1 << 17, 512, _socket.MSG_CMSG_CLOEXEC)
+        if not data:
+            _exit(0)
+        fds: list[int] = []
+        payload = b""
+        for level, kind, payload in ancillary:
+            if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+                fds.extend(struct.unpack("%di" % (len(payload) // 4), payload))
+        if data[:1] == SPAWN_MARK:
+            assert spawn is not None
+            pid = spawn(data[1:], len(data) - 1, payload)
+            for fd in fds:
+                os.close(fd)
+            sock.send(struct.pack("<i", pid))
+            continue
+        want = marshal.loads(data[1:])
+        pid = raw_clone(CLONE_PARENT)
+        if pid == 0:
+            status = 1
+            try:
+                sock.close()
+                del data, ancillary, payload         # the packet has the nonce in it
+                become(want, fds)
+                status = play(want, fds)
+            except BaseException:
+                quiet(_write, 2, trace())
+                status = 1
+            finally:
+                _exit(status)
+        for fd in fds:
+            os.close(fd)
+        sock.send(struct.pack("<i", pid if pid > 0 else -ctypes.get_errno()))
+
+
+def harden(config: Head) -> None:
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    text = config["seccomp"].get(os.uname().machine)
+    if text is None:
+        return
+    code = binascii.a2b_base64(text)
+
+    class Program(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+
+    program = Program(len(code) // 8, code)
+    if libc.prctl(PR_SET_SECCOMP, 2, ctypes.byref(program), 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "the seccomp filter was refused")
+
+
+# ---- starting a native program without copying the interpreter: built in the slot at the first need, where it has a C compiler
+
+SPAWNER = r"""
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+struct head { long long cpu, fsize, nproc; int uid, argc, envc, by_fd; };
+enum { MOST = 255 };
+
+static struct head head;
+static const int *fds;
+static char *argv[MOST + 1], *envp[MOST + 1], *work, *path;
+static char stack[1 << 16] __attribute__((aligned(16)));
+
+static void bound(int what, long long most) {
+    struct rlimit limit = { most, most };
+    setrlimit(what, &limit);
+}
+
+/* Shares the fork server's memory until it execs; the fork server stands still meanwhile. */
+static int start(void *unused) {
+    for (int n = 0; n < 3; n++)
+        if (dup2(fds[n], n) < 0) _exit(127);
+    setsid();
+    if (chdir(work) != 0) _exit(127);
+    bound(RLIMIT_CPU, head.cpu);
+    bound(RLIMIT_FSIZE, head.fsize);
+    if (head.nproc > 0) bound(RLIMIT_NPROC, head.nproc);
+    signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
+    if (head.uid >= 0 && syscall(SYS_setresuid, head.uid, head.uid, head.uid) != 0) _exit(127);
+    if (head.by_fd) syscall(SYS_execveat, fds[3], "", argv, envp, AT_EMPTY_PATH);
+    else execve(path, argv, envp);
+    const char *why = strerror(errno);
+    if (write(2, "cannot be started: ", 19) > 0 && write(2, why, strlen(why)) > 0) _exit(126);
+    _exit(126);
+}
+
+/* `packet`: head, then work, path, arguments and environment, each ended by a zero byte. Returns a pid, or minus an errno. */
+int spawn(char *packet, int length, const int *given) {
+    char *at = packet + sizeof head, *end = packet + length;
+    memcpy(&head, packet, sizeof head);
+    fds = given;
+    if (head.argc > MOST || head.envc > MOST) return -E2BIG;
+    for (int n = 0; n < 2 + head.argc + head.envc; n++) {
+        char *next = memchr(at, 0, end - at);
+        if (!next) return -EINVAL;
+        if (n == 0) work = at;
+        else if (n == 1) path = at;
+        else if (n < 2 + head.argc) argv[n - 2] = at;
+        else envp[n - 2 - head.argc] = at;
+        at = next + 1;
+    }
+    argv[head.argc] = envp[head.envc] = 0;
+    int pid = clone(start, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PARENT, 0);
+    return pid < 0 ? -errno : pid;
+}
+"""
+SPAWN_HEAD = struct.Struct("<qqqiiii")
+SPAWN_MARK = b"X"
+
+
+def spawn_packet(want: Head, by_fd: bool) -> bytes:
+    uid = -1 if want["uid"] is None else want["uid"]
+    argv = [text.encode("utf-8", "surrogateescape") for text in want["argv"]]
+    env = [("%s=%s" % pair).encode("utf-8", "surrogateescape") for pair in want["env"].items()]
+    strings = [want["work"].encode(), want.get("path", "").encode(), *argv, *env]
+    return SPAWN_MARK + SPAWN_HEAD.pack(want["cpu"], want["fsize"], want["nproc"], uid, len(argv), len(env), by_fd) + b"\0".join(strings) + b"\0"
+
+
+# ---------------------------------------------------------------- the agent
+
+class Blob:
+    """Bytes in a sealed memfd."""
+
+    def __init__(self, size: int, fd: int | None = None) -> None:
+        self.fd = memfd("blob", MFD_ALLOW_SEALING) if fd is None else fd
+        self.size = size
+
+    def seal(self) -> None:
+        fcntl.fcntl(self.fd, F_ADD_SEALS, SEALS)
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+class Gone(Exception):
+    """The host is gone, or said goodbye."""
+
+
+class Channel:
+    """Frames from and to the host. What comes in passes through one buffer that no clone inherits."""
+
+    def __init__(self, source: int, sink: int, blobs: dict[str, Blob]) -> None:
+        self.source, self.sink, self.blobs = source, sink, blobs
+        self.map = mmap.mmap(-1, BUFFER)
+        self.out = mmap.mmap(-1, BUFFER)
+        for area in (self.map, self.out):
+            area.madvise(mmap.MADV_DONTFORK)
+        self.view, self.out_view = memoryview(self.map), memoryview(self.out)
+        self.rest = bytearray()          # of a head or JSON that has not come whole; never of a blob
+        self.put: tuple[str, Blob, int] | None = None                  # name, blob, bytes missing
+        self.queue: collections.deque[tuple[int, Head]] = collections.deque()
+        self.cancelled: int | None = None
+
+    def pump(self) -> None:
+        """Read once, blocking until there is something. Raises Gone."""
+        n = os.readv(self.source, [self.view])
+        if n == 0:
+            raise Gone
+        at = 0
+        while at < n:
+            if self.put is not None:
+                name, blob, missing = self.put
+                take = min(missing, n - at)
+                done = 0
+                while done < take:
+                    done += os.write(blob.fd, self.view[at + done:at + take])
+                at += take
+                self.put = (name, blob, missing - take)
+                if missing == take:
+                    self._stored()
+                continue
+            need = HEAD.size - len(self.rest)
+            if need > 0:
+                self.rest += self.view[at:min(n, at + need)]
+                at = min(n, at + need)
+                if len(self.rest) < HEAD.size:
+                    continue
+            size, kind, text = HEAD.unpack_from(self.rest)
+            need = HEAD.size + text - len(self.rest)
+            self.rest += self.view[at:min(n, at + need)]
+            at = min(n, at + need)
+            if len(self.rest) < HEAD.size + text:
+                continue
+            head = json.loads(bytes(self.rest[HEAD.size:]))
+            self.rest = bytearray()
+            self._take(kind, head, size - text)
+
+    def _take(self, kind: int, head: Head, body: int) -> None:
+        if kind == PUT:
+            self.put = (head["h"], Blob(body), body)
+            if body == 0:
+                self._stored()
+        elif kind == DROP:
+            blob = self.blobs.pop(head["h"], None)
+            if blob is not None:
+                blob.close()
+        elif kind == CANCEL:
+            self.cancelled = head["job"]
+            self.queue.append((kind, head))
+        elif kind == PING:
+            self.send(PONG, {})
+        elif kind == QUIT:
+            raise Gone
+        else:
+            self.queue.append((kind, head))
+
+    def _stored(self) -> None:
+        assert self.put is not None
+        name, blob, _missing = self.put
+        self.put = None
+        blob.seal()
+        old = self.blobs.pop(name, None)
+        if old is not None:
+            old.close()
+        self.blobs[name] = blob
+
+    def send(self, kind: int, head: Head, parts: Sequence[Part] = ()) -> None:
+        """`parts` are (descriptor, first byte, number of bytes)."""
+        text = json.dumps(head).encode()
+        size = sum(part[2] for part in parts)
+        start = HEAD.pack(len(text) + size, kind, len(text)) + text
+        if len(start) + size <= BUFFER:
+            at = len(start)
+            self.out_view[:at] = start
+            for fd, first, length in parts:
+                got = 0
+                while got < length:
+                    more = os.preadv(fd, [self.out_view[at:at + length - got]], first + got)
+                    if more == 0:
+                        raise OSError("an output became shorter")
+                    got += more
+                    at += more
+            self._flush(at)
+            return
+        self.out_view[:len(start)] = start
+        self._flush(len(start))
+        for fd, first, length in parts:
+            got = 0
+            while got < length:
+                more = os.preadv(fd, [self.out_view[:min(BUFFER, length - got)]], first + got)
+                if more == 0:
+                    raise OSError("an output became shorter")
+                self._flush(more)
+                got += more
+
+    def _flush(self, size: int) -> None:
+        at = 0
+        while at < size:
+            at += os.write(self.sink, self.out_view[at:size])
+
+
+class Died(Exception):
+    """The fork server died."""
+
+
+class Run:
+    """What a run did, before it is judged."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.cpu_s = self.wall_s = self.starved_s = 0.0
+        self.peak = self.maxrss = 0
+        self.over = ""                   # the limit that ended it: cpu_limit, wall_limit, memory_limit, output_limit, cancelled
+        self.oom = False
+
+
+class Agent:
+    def __init__(self, config: Head) -> None:
+        self.config = config
+        self.uid = config["uid"]
+        self.proc = config["proc"] or "/proc"
+        self.fds: Head = config["fds"]
+        self.paths: dict[str, str] = config["read"]
+        self.blobs: dict[str, Blob] = {}
+        self.job: Head | None = None     # the head of the JOB under way
+        self.stopped: int | None = None  # id of a job whose RUNs are to be dropped
+        self.memory_limit: int | None = None
+        self.pids_limit: int | None = None
+        self.cpus = len(os.sched_getaffinity(0))
+        self.folders_before = 0          # bytes in the emptied folders when the run began
+        self.server = 0
+        self.sock: _socket.socket | None = None
+        self.code: Blob | None = None
+        self.channel: Channel
+        self.spawner: Blob | None = None
+        self.spawner_tried = False
+        self.ooms = self.oom_kills()
+
+    # ---- start
+
+    def start(self, source: int, sink: int) -> None:
+        libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+        for name in WARM:
+            try:
+                __import__(name)
+            except ImportError:
+                pass
+        PREAMBLE.update(preamble())
+        for name in set(os.environ) - set(ENVIRONMENT):
+            del os.environ[name]
+        site_packages()
+        sys.path[:] = [self.config["work"]] + [path for path in sys.path if path]
+        sys.dont_write_bytecode = True
+        global OWN_STREAMS
+        OWN_STREAMS = (sys.stdout, sys.stderr)
+        self.start_server()
+        quiet(os.setpriority, os.PRIO_PROCESS, 0, URGENT)    # after the fork server, which programs take theirs from
+        self.channel = Channel(source, sink, self.blobs)
+        self.poll = select.poll()
+        self.poll.register(source, select.POLLIN)
+        self.channel.send(HELLO, {"protocol": PROTOCOL, "python": sys.version.split()[0], "machine": os.uname().machine, "cpus": self.cpus})
+
+    def start_server(self) -> None:
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        pid = raw_clone(0)
+        if pid == 0:
+            status = 1
+            try:
+                os.dup2(theirs.fileno(), 9, False)
+                fork_server(_socket.socket(fileno=9), self.config, None if self.spawner is None else self.spawner.fd)
+            except BaseException:
+                quiet(_write, 2, trace())
+            finally:
+                _exit(status)
+        theirs.close()
+        if self.sock is not None:
+            self.sock.close()
+        self.server, self.sock = pid, ours
+        for fd in self.fds.get("procs", ()):
+            os.write(fd, b"%d" % pid)
+        self.memory_limit = self.pids_limit = None
+
+    def ask_server(self, want: Head, fds: list[int]) -> int:
+        """Start a program. Returns its pid. Raises Died."""
+        if self.spawner is not None and want["what"] == "exec" and not want.get("confined"):
+            packet = spawn_packet(want, len(fds) > 3)
+        else:
+            packet = b"P" + marshal.dumps(want)
+        assert self.sock is not None
+        try:
+            self.sock.sendmsg([packet], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("%di" % len(fds), *fds))])
+            answer = self.sock.recv(4)
+        except OSError as error:
+            raise Died(str(error)) from None
+        if len(answer) < 4:
+            raise Died("no answer")
+        pid: int = struct.unpack("<i", answer)[0]
+        if pid <= 0:
+            raise OSError(-pid, "clone: " + os.strerror(-pid))
+        return pid
+
+    def launch(self, want: Head, fds: list[int]) -> int:
+        for attempt in (0, 1, 2):
+            try:
+                return self.ask_server(want, fds)
+            except Died:
+                if attempt == 2:
+                    raise
+                self.end_all()
+                quiet(os.kill, self.server, signal.SIGKILL)
+                try:
+                    os.waitpid(self.server, WALL)
+                except ChildProcessError:
+                    pass
+                self.start_server()
+        raise AssertionError
+
+    # ---- accounting
+
+    def read_fd(self, name: str) -> bytes | None:
+        fd = self.fds.get(name)
+        if fd is not None:
+            return os.pread(fd, 4096, 0)
+        path = self.paths.get(name)
+        if path is not None:
+            try:
+                with open(path, "rb") as file:
+                    return file.read(4096)
+            except OSError:
+                return None
+        return None
+
+    def group_cpu_s(self) -> float | None:
+        """CPU seconds of the run's cgroup so far, or None."""
+        text = self.read_fd("cpu_usage")
+        if text is None:
+            return None
+        if text.startswith(b"usage_usec"):
+            return int(text.split(None, 2)[1]) / 1e6
+        return int(text) / 1e9
+
+    def server_cpu_s(self) -> float:
+        return process_cpu_s(self.server)
+
+    def oom_kills(self) -> int:
+        text = self.read_fd("memory_events")
+        if text is None:
+            return 0
+        for line in text.splitlines():
+            if line.startswith(b"oom_kill "):
+                return int(line.split()[1])
+        return 0
+
+    def set_limits(self, memory: int, processes: int) -> None:
+        """Write what differs from the run before to the cgroup."""
+        if memory != self.memory_limit and "memory_limit" in self.fds:
+            swap = self.fds.get("memory_swap_limit")
+            text = b"%d" % memory
+            for _ in (0, 1):             # the one that must be the larger depends on the direction
+                quiet(os.write, self.fds["memory_limit"], text)
+                if swap is not None:
+                    quiet(os.write, swap, b"0" if self.fds.get("version") == 2 else text)
+            self.memory_limit = memory
+        if processes != self.pids_limit and "pids_limit" in self.fds:
+            os.write(self.fds["pids_limit"], b"%d" % (processes + 1))      # the fork server is one of them
+            self.pids_limit = processes
+        if "memory_peak" in self.fds:
+            quiet(os.write, self.fds["memory_peak"], b"0")
+
+    def peak(self) -> int:
+        text = self.read_fd("memory_peak")
+        return int(text) if text is not None else 0
+
+    def usage(self) -> int:
+        text = self.read_fd("memory_usage") if "memory_peak" in self.fds else None
+        return int(text) if text is not None else 0
+
+    def others(self) -> list[int]:
+        """Pids in the slot, without the agent and the fork server."""
+        return [int(name) for name in os.listdir(self.proc) if name.isdigit() and int(name) not in (os.getpid(), self.server)]
+
+    def tree_cpu_s(self) -> float:
+        total = 0.0
+        for pid in self.others():
+            total += process_cpu_s(pid)
+            try:
+                with open("%s/%d/stat" % (self.proc, pid), "rb") as file:
+                    fields = file.read().rpartition(b")")[2].split()
+                total += (int(fields[13]) + int(fields[14])) / TICKS
+            except (OSError, IndexError):
+                pass
+        return total
+
+    def starved_s(self) -> float:
+        """Seconds that the run's most unlucky thread was ready to run and had no core: not the program's time."""
+        most = 0
+        for pid in self.others():
+            try:
+                for task in os.listdir("%s/%d/task" % (self.proc, pid)):
+                    with open("%s/%d/task/%s/schedstat" % (self.proc, pid, task), "rb") as file:
+                        most = max(most, int(file.read().split()[1]))
+            except (OSError, IndexError):
+                pass
+        return most / 1e9
+
+    def tree_memory(self) -> int:
+        """Bytes of private memory, and of what lies in the emptied folders, without a cgroup."""
+        total = 0
+        for pid in self.others():
+            try:
+                with open("%s/%d/statm" % (self.proc, pid), "rb") as file:
+                    fields = file.read().split()
+                total += (int(fields[1]) - int(fields[2])) * PAGE
+            except (OSError, IndexError):
+                pass
+        return total + self.folder_bytes() - self.folders_before
+
+    def folder_bytes(self) -> int:
+        """Bytes in the emptied folders, which are memory."""
+        total = 0
+        for folder in self.config["clean"]:
+            try:
+                found = os.statvfs(folder)
+            except OSError:
+                continue
+            total += (found.f_blocks - found.f_bfree) * found.f_frsize
+        return total
+
+    # ---- one run
+
+    def execute(self, want: Head, fds: list[int], limits: Head, watched: Sequence[tuple[int, int]]) -> Run:
+        """Start it, wait, kill what is left. `watched` are its outputs: (descriptor, most bytes)."""
+        run = Run()
+        if "memory_peak" not in self.fds:
+            self.folders_before = self.folder_bytes()
+        self.set_limits(limits["memory"], limits["processes"])
+        before = self.usage()            # page cache of files that others read: not this run's
+        want["cpu"] = int(limits["cpu"]) + 2
+        want["uid"], want["work"] = self.uid, self.config["work"]
+        # where the agent shares the programs' memory limit, the kernel is told to end them first
+        want["shield"] = None if "memory_limit" in self.fds else self.config["proc"]
+        want["nproc"] = 0 if "pids_limit" in self.fds else limits["processes"] + 1
+        grouped = self.group_cpu_s()
+        spent = self.server_cpu_s()
+        start = time.monotonic()
+        pid = self.launch(want, fds)
+        pidfd = os.pidfd_open(pid)
+        self.poll.register(pidfd, select.POLLIN)
+        try:
+            self.wait(run, pidfd, limits, start, grouped, spent, watched)
+            if run.over:
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            _pid, run.status, usage = os.wait4(pid, WALL)
+        finally:
+            self.poll.unregister(pidfd)
+            os.close(pidfd)
+        run.wall_s = time.monotonic() - start - run.starved_s
+        run.cpu_s = usage.ru_utime + usage.ru_stime + self.end_all()
+        if "memory_peak" in self.fds:
+            run.peak = max(0, self.peak() - before)
+        if grouped is not None and "cpu_usage" in self.fds and run.wall_s * self.cpus > limits["cpu"] / 4:
+            # children that nobody waited for are in no rusage; in a shorter run they cannot have used enough to matter
+            run.cpu_s = max(run.cpu_s, (self.group_cpu_s() or 0.0) - grouped - (self.server_cpu_s() - spent))
+        ooms, self.ooms = self.ooms, self.oom_kills()
+        run.oom = self.ooms > ooms
+        if "memory_peak" not in self.fds:
+            run.peak = max(run.peak, usage.ru_maxrss * 1024, self.folder_bytes() - self.folders_before)
+        run.maxrss = usage.ru_maxrss * 1024
+        return run
+
+    def wait(self, run: Run, pidfd: int, limits: Head, start: float, grouped: float | None, spent: float,
+             watched: Sequence[tuple[int, int]]) -> None:
+        poll = self.poll
+        wall_end = start + limits["wall"]
+        look = start + limits["cpu"] / self.cpus
+        blind = "memory_limit" not in self.fds
+        memory_look = start + MEMORY_POLL_S if blind else wall_end
+        while True:
+            if self.job is not None and self.channel.cancelled == self.job["job"]:
+                run.over = "cancelled"
+                return
+            now = time.monotonic()
+            timeout = max(0.0, min(wall_end, look, memory_look) - now)
+            for fd, _event in poll.poll(timeout * 1000 + 0.999 if timeout else 0):
+                if fd == pidfd:
+                    return
+                self.channel.pump()
+            now = time.monotonic()
+            if now >= wall_end:
+                starved = self.starved_s()
+                later = min(start + limits["wall"] + starved, start + STARVED * limits["wall"])
+                run.starved_s = later - start - limits["wall"]
+                if later - now < POLL_S:
+                    run.over = "wall_limit"
+                    return
+                wall_end = later
+            if blind and now >= memory_look:
+                memory = self.tree_memory()
+                run.peak = max(run.peak, memory)
+                if memory > limits["memory"]:
+                    run.over = "memory_limit"
+                    return
+                memory_look = now + MEMORY_POLL_S
+            if now >= look:
+                if grouped is not None:
+                    used = (self.group_cpu_s() or 0.0) - grouped - (self.server_cpu_s() - spent)
+                else:
+                    used = self.tree_cpu_s()
+                if used > limits["cpu"]:
+                    run.over = "cpu_limit"
+                    return
+                if any(os.fstat(fd).st_size > most for fd, most in watched):
+                    run.over = "output_limit"
+                    return
+                look = now + max(POLL_S, (limits["cpu"] - used) / self.cpus)
+
+    def end_all(self) -> float:
+        """Kill and reap everything of the run. Returns the CPU seconds of what was reaped here: orphans."""
+        cpu_s = 0.0
+        if self.alone():
+            return cpu_s
+        if self.uid is None:
+            self.kill_listed()
+        else:
+            # as the run's user, without the power to signal others: the fork server is spared. No fork escapes a kill(-1): the kernel
+            # holds the list of tasks meanwhile, and a process with a pending SIGKILL cannot fork.
+            os.setresuid(self.uid, self.uid, 0)
+            try:
+                os.kill(-1, signal.SIGKILL)
+            except OSError:
+                pass
+            finally:
+                os.setresuid(0, 0, 0)
+                libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)    # which a change of users undoes
+        while True:
+            try:
+                _pid, _status, usage = os.wait4(-1, 0)
+            except ChildProcessError:
+                break
+            cpu_s += usage.ru_utime + usage.ru_stime
+        while True:                      # siblings that a program made of itself with CLONE_PARENT
+            try:
+                pid, _status, usage = os.wait4(-1, os.WNOHANG | WCLONE)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            if pid == self.server:
+                self.start_server()
+            cpu_s += usage.ru_utime + usage.ru_stime
+        return cpu_s
+
+    def alone(self) -> bool:
+        """Whether the cgroup says that the fork server is the only process in it."""
+        fd = self.fds.get("pids_current")
+        return fd is not None and os.pread(fd, 16, 0) == b"1\n"
+
+    def kill_listed(self) -> None:
+        """Without a user of their own: one by one, until none is left."""
+        end = time.monotonic() + STUCK_S
+        while True:
+            left = [pid for pid in self.others() if not is_zombie(self.proc, pid)]
+            if not left:
+                return
+            for pid in left:
+                quiet(os.kill, pid, signal.SIGKILL)
+            if time.monotonic() > end:
+                raise RuntimeError("processes that do not die: %s" % left)
+
+    def clean(self) -> None:
+        for folder in self.config["clean"]:
+            try:
+                if os.stat(folder).st_size <= EMPTY_FOLDER:
+                    continue
+                names = os.listdir(folder)
+            except FileNotFoundError:
+                continue
+            if names:
+                self.renew(folder)
+
+    def renew(self, folder: str) -> None:
+        options = self.config["remount"].get(folder)
+        if options is not None:
+            libc.umount2(folder.encode(), MNT_DETACH)
+            if libc.mount(b"tmpfs", folder.encode(), b"tmpfs", MS_NOSUID | MS_NODEV, options.encode()) != 0:
+                raise OSError(ctypes.get_errno(), "cannot renew " + folder)
+            return
+        empty(folder)
+
+    # ---- jobs
+
+    def serve(self) -> NoReturn:
+        channel = self.channel
+        while True:
+            while not channel.queue:
+                channel.pump()
+            kind, head = channel.queue.popleft()
+            if kind == JOB:
+                self.begin(head)
+            elif kind == RUN:
+                if self.job is not None and head["job"] == self.job["job"] and head["job"] not in (self.stopped, channel.cancelled):
+                    self.test(head)
+            elif kind == CANCEL:
+                self.stopped = head["job"]
+                self.job = None
+                channel.cancelled = None
+                channel.send(IDLE, {"job": head["job"]})
+
+    def build_spawner(self, limits: Head) -> None:
+        """Compile `SPAWNER` in the slot, as a program would be, and start the fork server anew with it. Without a compiler, do without."""
+        self.spawner_tried = True
+        env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "TMPDIR": "/tmp"}
+        language = {"kind": "native", "needs": ["gcc"], "source": "spawner.c", "artifact": "spawner.so", "env": env,
+                    "compile": ["gcc", "-O2", "-shared", "-fPIC", "-o", "spawner.so", "spawner.c"]}
+        text = SPAWNER.encode()
+        source = Blob(len(text))
+        os.write(source.fd, text)
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        out, err = memfd("stdout"), memfd("stderr")
+        built = self.compile_native(language, limits, source, null, out, err)
+        for fd in (null, out, err, source.fd):
+            os.close(fd)
+        if built is not None and built[4] is not None:
+            self.spawner = built[4]
+            os.kill(self.server, signal.SIGKILL)
+            os.waitpid(self.server, WALL)
+            self.start_server()
+
+    def begin(self, head: Head) -> None:
+        self.job, self.stopped = head, None
+        if head["language"]["kind"] == "native" and not self.spawner_tried:
+            self.build_spawner(head["compile_limits"])
+        if head.get("artifact"):
+            self.code = self.blobs[head["artifact"]]
+            return
+        answer = self.compile(head)
+        if answer is None:               # cancelled
+            return
+        ok, reason, message, run, artifact = answer
+        reply = {"job": head["job"], "ok": ok, "reason": reason, "message": message, "cpu_s": run.cpu_s, "wall_s": run.wall_s}
+        parts = []
+        if artifact is not None:
+            self.code = artifact
+            parts = [(artifact.fd, 0, artifact.size)]
+            name = head["keep"]
+            old = self.blobs.pop(name, None)
+            if old is not None:
+                old.close()
+            self.blobs[name] = artifact
+        else:
+            self.stopped = head["job"]
+        self.channel.send(COMPILED, reply, parts)
+
+    def compile(self, head: Head) -> Built | None:
+        language = head["language"]
+        limits = dict(head["compile_limits"])
+        source = self.blobs[head["source"]]
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        out, err = memfd("stdout"), memfd("stderr")
+        try:
+            if language["kind"] == "python":
+                fd = reopen(self.proc, source.fd)
+                artifact = memfd("code", MFD_ALLOW_SEALING)
+                try:
+                    run = self.execute({"what": "compile", "argv": [], "fsize": ARTIFACT}, [null, out, err, fd, artifact], limits, [])
+                finally:
+                    os.close(fd)
+                self.clean()
+                if run.over == "cancelled":
+                    os.close(artifact)
+                    return None
+                if os.WIFEXITED(run.status) and os.WEXITSTATUS(run.status) == 0 and not run.over:
+                    blob = Blob(os.fstat(artifact).st_size, artifact)
+                    blob.seal()
+                    return True, "", "", run, blob
+                message = os.pread(artifact, MESSAGE, 0).decode("utf-8", "replace")
+                os.close(artifact)
+                return self.refused(run, message)
+            return self.compile_native(language, limits, source, null, out, err)
+        finally:
+            for fd in (null, out, err):
+                os.close(fd)
+
+    def refused(self, run: Run, message: str) -> Built:
+        if run.over or run.oom:
+            what = "memory_limit" if run.oom else run.over
+            return False, "compile_limit", ("the compiler met its %s\n" % what.replace("_", " ") + message)[:MESSAGE], run, None
+        if os.WIFSIGNALED(run.status):
+            text = "the compiler was ended by signal %d\n" % os.WTERMSIG(run.status)
+            return False, "compile_error", (text + message)[:MESSAGE], run, None
+        return False, "compile_error", message or "the compiler failed and said nothing", run, None
+
+    def compile_native(self, language: Head, limits: Head, source: Blob, null: int, out: int, err: int) -> Built | None:
+        missing = [name for name in language["needs"] if found(name, language) is None]
+        if missing:
+            return False, "language_absent", "this sandbox has no %s" % ", ".join(missing), Run(), None
+        work = self.config["work"]
+        if not language["compile"]:
+            same = Blob(source.size)
+            copy(source.fd, same.fd, source.size)
+            same.seal()
+            return True, "", "", Run(), same
+        place(work, language["source"], source)
+        run = self.execute({"what": "exec", "argv": language["compile"], "path": found(language["compile"][0], language), "env": language["env"],
+                            "fsize": ARTIFACT, "confined": True},
+                           [null, out, err], limits, [(out, MESSAGE * 64), (err, MESSAGE * 64)])
+        blob: Blob | None = None
+        if run.over == "cancelled":
+            self.clean()
+            return None
+        said = os.pread(err, MESSAGE, 0) or os.pread(out, MESSAGE, 0)
+        message = said.decode("utf-8", "replace")
+        if os.WIFEXITED(run.status) and os.WEXITSTATUS(run.status) == 0 and not run.over and not run.oom:
+            try:
+                blob = take(os.path.join(work, language["artifact"]))
+            except OSError as error:
+                message = "the compiler made no %s: %s" % (language["artifact"], error)
+        self.clean()
+        if blob is None and set(OPTIONAL) & set(language["compile"]) and "cannot find " in message:
+            for fd in (out, err):
+                os.ftruncate(fd, 0)
+                os.lseek(fd, 0, os.SEEK_SET)
+            plain = dict(language, compile=[word for word in language["compile"] if word not in OPTIONAL])
+            return self.compile_native(plain, limits, source, null, out, err)
+        if blob is not None:
+            return True, "", message, run, blob
+        return self.refused(run, message)
+
+    def test(self, head: Head) -> None:
+        job = self.job
+        assert job is not None
+        limits = head.get("limits") or job["limits"]
+        outcome, parts, fds = self.test_once(job, head, limits)
+        if outcome["ended"] == "wall_limit" and outcome["cpu_s"] < IDLE_SHARE * limits["cpu"]:
+            for fd in fds:
+                os.close(fd)
+            outcome, parts, fds = self.test_once(job, head, limits)
+        if outcome["ended"] != "cancelled":
+            if job["stop"] and not (outcome["ended"] == "exited" and outcome["exit_code"] == 0):
+                self.stopped = job["job"]
+            self.channel.send(OUTCOME, outcome, parts)
+        for fd in fds:
+            os.close(fd)
+
+    def test_once(self, job: Head, head: Head, limits: Head) -> tuple[Head, list[Part], list[int]]:
+        language, mode = job["language"], job["mode"]
+        most = limits["output"]
+        data, program = self.blobs[head["data"]], self.code
+        assert program is not None
+        out, err = memfd("stdout"), memfd("stderr")
+        fds, extra = [out, err], []
+        result, nonce = -1, b""
+        stdin = reopen(self.proc, data.fd) if mode == "stdin" else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        opened = [stdin]
+        want = {"argv": [language["source"], *head.get("argv", ())], "fsize": max(limits["file"], most + 4096)}
+        for name, blob in (head.get("files") or {}).items():
+            place(self.config["work"], name, self.blobs[blob] if blob else None)
+        if language["kind"] == "python":
+            code = reopen(self.proc, program.fd)
+            opened.append(code)
+            extra = [code]
+            if mode == "stdin":
+                want["what"] = "main"
+            else:
+                result = memfd("result")
+                fds.append(result)
+                given = reopen(self.proc, data.fd)
+                opened.append(given)
+                extra += [result, given]
+                nonce = binascii.hexlify(os.urandom(16))
+                want.update(what=mode, output=most, entry=job.get("entry"), nonce=nonce)
+        else:
+            want.update(what="exec", env=language["env"])
+            if language["run"]:
+                want["argv"] = [*language["run"], *head.get("argv", ())]
+                want["path"] = found(language["run"][0], language)
+            if language["run_artifact"]:
+                place(self.config["work"], language["run_artifact"], program, 0o555)
+            else:
+                extra = [program.fd]
+        run = self.execute(want, [stdin, out, err, *extra], limits, [(out, most), (err, most)])
+        for fd in opened:
+            os.close(fd)
+        self.clean()
+        outcome, parts = self.judge(job, head, limits, run, out, err, result, nonce)
+        return outcome, parts, fds
+
+    def judge(self, job: Head, head: Head, limits: Head, run: Run, out: int, err: int, result: int, nonce: bytes) -> tuple[Head, list[Part]]:
+        most = limits["output"]
+        out_size, err_size = os.fstat(out).st_size, os.fstat(err).st_size
+        result_size = os.fstat(result).st_size if result >= 0 else 0
+        outcome = {"job": job["job"], "n": head["n"], "exit_code": None, "signal": None, "completed": False, "error": "",
+                   "cpu_s": run.cpu_s, "wall_s": run.wall_s,
+                   "memory": max(run.peak, run.maxrss) if job["language"]["kind"] == "python" else run.peak}
+        parts = [(out, 0, min(out_size, most))]
+        parts.append((err, max(0, err_size - STDERR_EXCERPT), min(err_size, STDERR_EXCERPT)))
+        shown = -1
+        record = os.pread(result, 1 + max(len(nonce), 4 * ERROR_LINE), 0) if result >= 0 else b""
+        long = record[:1] == b"O" or result_size > most + 1
+        if record[:1] == b"E":
+            outcome["error"] = record[1:].decode("utf-8", "replace")[:ERROR_LINE]
+        elif record[:1] == b"D" and job["mode"] == "assert":
+            outcome["completed"] = record[1:] == nonce
+        elif record[:1] == b"R" and job["mode"] == "call" and not long:
+            shown = result_size - 1
+            parts.append((result, 1, shown))
+        if run.over == "cancelled":
+            ended = "cancelled"
+        elif run.oom or run.over == "memory_limit" or run.peak > limits["memory"]:
+            ended = "memory_limit"
+        elif run.over == "output_limit" or out_size > most or err_size > most or (long and not run.over):
+            ended = "output_limit"
+        elif run.over == "cpu_limit" or run.cpu_s > limits["cpu"]:
+            ended = "cpu_limit"
+        elif run.over == "wall_limit":
+            ended = "wall_limit"
+        elif os.WIFSIGNALED(run.status):
+            ended = "signalled"
+            outcome["signal"] = os.WTERMSIG(run.status)
+        else:
+            ended = "exited"
+            outcome["exit_code"] = os.WEXITSTATUS(run.status)
+        outcome.update(ended=ended, out=parts[0][2], err=parts[1][2], result=shown)
+        return outcome, parts
+
+
+PAGE = os.sysconf("SC_PAGESIZE")
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def process_cpu_s(pid: int) -> float:
+    """CPU seconds of a process, all its threads, by its clock (clock_getcpuclockid)."""
+    try:
+        return time.clock_gettime((~pid << 3) | 2)
+    except OSError:
+        return 0.0
+
+
+def is_zombie(proc: str, pid: int) -> bool:
+    try:
+        with open("%s/%d/stat" % (proc, pid), "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
+    except OSError:
+        return True
+
+
+def found(name: str, language: Head) -> str | None:
+    """The path of a language's binary, or None."""
+    for folder in language["env"]["PATH"].split(":"):
+        path = os.path.join(folder, name)
+        if os.access(path, os.X_OK) and os.path.isfile(path):
+            return path
+    return None
+
+
+def reopen(proc: str, fd: int) -> int:
+    """The same file, read-only, from its start: what one run does to an offset or to flags, no other run sees."""
+    return os.open("%s/self/fd/%d" % (proc, fd), os.O_RDONLY | os.O_CLOEXEC)
+
+
+def copy(source: int, sink: int, size: int) -> None:
+    at = 0
+    while at < size:
+        n = os.sendfile(sink, source, at, size - at)
+        if n == 0:
+            break
+        at += n
+
+
+def place(work: str, name: str, blob: Blob | None, mode: int = 0o444) -> None:
+    """A file of a run in its work folder; a name that ends with / is an empty folder that the program may write to."""
+    parts = [part for part in name.split("/") if part]
+    if not parts or ".." in parts or name.startswith("/"):
+        raise ValueError("a file name that leaves the work folder: %r" % name)
+    path = work
+    for part in parts[:-1]:
+        path = os.path.join(path, part)
+        os.makedirs(path, 0o755, exist_ok=True)
+    path = os.path.join(path, parts[-1])
+    if name.endswith("/") or blob is None:
+        os.makedirs(path, exist_ok=True)
+        os.chmod(path, 0o777)
+        return
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        copy(blob.fd, fd, blob.size)
+        os.fchmod(fd, mode)
+    finally:
+        os.close(fd)
+
+
+def take(path: str) -> Blob:
+    """What a compiler made, as a blob. It must be a plain file of bounded size."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode) or info.st_size > ARTIFACT:
+            raise OSError(errno.EFBIG, "no plain file, or a very large one")
+        blob = Blob(info.st_size)
+        copy(fd, blob.fd, info.st_size)
+        blob.seal()
+        return blob
+    finally:
+        os.close(fd)
+
+
+def empty(folder: str) -> None:
+    """Remove everything in `folder`, however deep: a folder's folders are moved up to `folder`, so no path has more than two parts."""
+    moved = 0
+    while True:
+        names = os.listdir(folder)
+        if not names:
+            return
+        for name in names:
+            path = os.path.join(folder, name)
+            if not stat.S_ISDIR(os.lstat(path).st_mode):
+                os.unlink(path)
+                continue
+            try:
+                os.rmdir(path)
+                continue
+            except OSError:
+                pass
+            os.chmod(path, 0o700)
+            for inner in os.listdir(path):
+                inner_path = os.path.join(path, inner)
+                if stat.S_ISDIR(os.lstat(inner_path).st_mode):
+                    os.chmod(inner_path, 0o700)
+                    moved += 1
+                    os.rename(inner_path, os.path.join(folder, ".assay-%d" % moved))
+                else:
+                    os.unlink(inner_path)
+            os.rmdir(path)
+
+
+def main(config: bytes) -> NoReturn:
+    """`config`: see sandbox/backend.py."""
+    source, sink = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)
+    agent = Agent(json.loads(config))
+    try:
+        agent.start(source, sink)
+        agent.serve()
+    except (Gone, BrokenPipeError, ConnectionResetError):
+        pass
+    except BaseException:
+        text = trace()
+        quiet(_write, 2, text)
+        try:
+            agent.channel.send(FAULT, {"message": text.decode("utf-8", "replace")[-4000:]})
+        except BaseException:
+            pass
+        _exit(1)
+    _exit(0)
