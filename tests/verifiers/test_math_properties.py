@@ -124,9 +124,10 @@ def test_intervals(low: int, width: int, left: bool, right: bool) -> None:
     assert not same(chain, interval.replace(str(high), str(high + 1)))
 
 
-TOKENS = ["\\frac", "{", "}", "(", ")", "[", "]", "\\{", "\\}", "1", "2", "x", "n", "+", "-", "*", "/", "^", "_", "=", "<", "\\le", ",", ";", "\\sqrt",
-          "\\sin", "\\log", "!", "%", "|", "\\left", "\\right", "\\begin{pmatrix}", "\\end{pmatrix}", "&", "\\\\", "\\text{cm}", "\\text{", "\\infty",
-          "\\cup", "\\pm", "\\cdots", " ", "$", "\\boxed{", "answer is", "and", "or", "'", ".", "^\\circ", "\\in", "\\mathbb{R}", "\\sum", "\\int", "0"]
+TOKENS = ["\\frac", "{", "}", "(", ")", "[", "]", "\\{", "\\}", "1", "2", "x", "n", "+", "-", "*", "/", "^", "_", "=", "<",
+          "\\le", ",", ";", "\\sqrt", "\\sin", "\\log", "!", "%", "|", "\\left", "\\right", "\\begin{pmatrix}",
+          "\\end{pmatrix}", "&", "\\\\", "\\text{cm}", "\\text{", "\\infty", "\\cup", "\\pm", "\\cdots", " ", "$", "\\boxed{",
+          "answer is", "and", "or", "'", ".", "^\\circ", "\\in", "\\mathbb{R}", "\\sum", "\\int", "0"]
 soups = st.lists(st.sampled_from(TOKENS), max_size=25).map("".join)
 
 

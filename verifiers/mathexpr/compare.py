@@ -204,8 +204,9 @@ def _chain_value(node: Node) -> Node:
         return rel
     if any(op not in ("=", "to") for op in rel.ops):
         return rel
-    if len(rel.sides) > 2 or not symbols(rel.sides[-1]) and not symbols(rel.sides[0]):
-        return rel.sides[-1]
+    first, *_, last = rel.sides
+    if len(rel.sides) > 2 or not symbols(last) and not symbols(first):
+        return last
     return rel
 
 
@@ -392,7 +393,7 @@ def _same_values(a: Node, b: Node, c: Comparison, depth: int) -> bool:
         return _same_lists(a, b, lists[0], lists[1], c, depth)
     if isinstance(a, Words) or isinstance(b, Words):
         return _same_words(a, b, c)
-    if isinstance(a, Based) or isinstance(b, Based):
+    if _is_based(a) or _is_based(b):
         return _same_based(a, b)
     if isinstance(a, Call) and isinstance(b, Call) and a.op == b.op == "ratio" and len(a.args) == len(b.args) > 2:
         return all(c.equal(Call("mul", (a.args[0], y)), Call("mul", (b.args[0], x))) for x, y in zip(a.args[1:], b.args[1:], strict=True))
@@ -604,8 +605,15 @@ def _same_words(a: Node, b: Node, c: Comparison) -> bool:
     return value is not None and c.equal(Num(Fraction(value)), _plain(other)) if not isinstance(other, Seq | Rel) else False
 
 
+def _is_based(node: Node) -> bool:
+    return isinstance(node, Based) or isinstance(node, Call) and node.op == "neg" and isinstance(node.args[0], Based)
+
+
 def _same_based(a: Node, b: Node) -> bool:
     """Both with a base: as numbers. One without: the same digits."""
+    negative = [isinstance(node, Call) and node.op == "neg" for node in (a, b)]
+    if any(negative):
+        return all(negative) and _same_based(*(node.args[0] for node in (a, b) if isinstance(node, Call)))
     if isinstance(a, Based) and isinstance(b, Based):
         return _based_value(a) is not None and _based_value(a) == _based_value(b)
     based, other = (a, b) if isinstance(a, Based) else (b, a)

@@ -6,7 +6,8 @@
    A "final answer is ..." after the last box is later, so it wins. An empty box is the answer that was committed to: none.
 3. `#### 42`, the last one.
 4. "final answer is", "answer is", "answer:", 答案是, Ответ: .. the last one; what follows, up to the end of its sentence.
-5. What the text ends on: bold text, a formula, "it's B", else the last number, all of the last paragraph only.
+5. A text that is nothing but an answer: one short line without a sentence.
+6. What the text ends on: bold text, a formula, "it's B", else the last number, all of the last paragraph only.
 
 Which answer is right plays no part here. Everything is linear in the text, of which at most MAX_TEXT_CHARS from its end are read.
 """
@@ -29,6 +30,9 @@ MAX_BOXES: Final = 256
 """Boxes that are looked at, from the end."""
 MAX_NESTED_BOXES: Final = 4
 MAX_JOINED_BOXES: Final = 64
+MAX_WHOLE_CHARS: Final = 200
+MAX_WHOLE_WORDS: Final = 3
+"""A line with more words is a sentence, not an answer and its unit."""
 LONG_GOLD_CHARS: Final = 200
 """A longer gold may be a whole solution, whose "final answer is" counts."""
 
@@ -44,7 +48,8 @@ _FINAL: Final = re.compile(
     r"|最终答案[为是：:\s]+|最后答案[为是：:\s]+", re.I)
 _ANSWER: Final = re.compile(
     r"\b(?:answer|solution|result)\b[^\S\n]*(?:\*\*|__)?[^\S\n]*(?:(?::|：|=|\bis\b|\bequals\b)[^\S\n]*)+(?:\*\*|__)?"
-    r"|\banswer\b\s*(?=\$|\\\(|\\\[)|答案[^\S\n]*[为是：:]+|(?:故|所以)?(?:答案|结果)(?:应)?(?:选|为|是)|故选[：:]?|Ответ\s*[:：-]", re.I)
+    r"|\banswer\b\s*(?=\$|\\\(|\\\[)|答案[^\S\n]*[为是：:]+|(?:故|所以)?(?:答案|结果)(?:应)?(?:选|为|是)|故选[：:]?|Ответ\s*[:：-]"
+    r"|\b(?:Antwort|respuesta|réponse|risposta|resposta)\b\s*(?:ist|es|est|è|é|:)\s*", re.I)
 _HASHES: Final = re.compile(r"^[^\S\n]*####[^\S\n]*(\S[^\n]*)$", re.M)
 _FORMULA: Final = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$((?:\\.|[^$\\])+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.S)
 _SENTENCE_END: Final = re.compile(r"[.!?](?=\s|$|\*|<)|。|！|\n")
@@ -53,6 +58,11 @@ _STOP: Final = re.compile(r"[\s,;]+(?:because|since|as\s+(?:the|we|it)|where|whi
 _COPULA: Final = re.compile(r"\b(?:is|are|equals|equal\s+to|be|was|were)\b[:\s]+"
                             r"(?:\b(?:just|simply|therefore|thus|then|approximately|about|equal\s+to)\b[\s:]+)*", re.I)
 _JOINED_FORMULAS: Final = re.compile(r"\s*(?:,|;|and|or|,\s*and|,\s*or|和|或|、)\s*", re.I)
+_SAYS: Final = re.compile(
+    r"[^\W\d_]{3,}\s*[:：]|#|\*\*|[。，！]|\b(?:is|are|was|the|that|this|we|it|he|she|so|not|because|think|therefore|thus|hence|maybe|has|have|gets?)\b",
+    re.I)
+_LONG_WORD: Final = re.compile(r"[^\W\d_]{3,}")
+_COMMAND: Final = re.compile(r"\\[A-Za-z]+")
 _BOLD: Final = re.compile(r"\*\*([^*\n]{1,200})\*\*")
 _LETTER: Final = re.compile(r"(?:\bit'?s|\bis|\bchoose|\bselect|\bpick|\boption|\bchoice|选)\s*:?\s*\(?([A-J])\)?\s*[.!]?\s*$")
 _NUMBER: Final = re.compile(r"[-−+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?|\.\d+)(?:[eE][-+]?\d+\b)?(?:\s*/\s*\d+)?(?:\s*\\?%)?")
@@ -89,7 +99,8 @@ def final_answer(text: str) -> Found | Missing:
         return boxed
     found = boxed[0] if boxed else None
     tail = rest[boxed[1]:] if boxed else rest
-    if boxed and not (later := _final_statement(tail)):
+    later = _final_statement(tail) if boxed else None
+    if boxed and not later:
         return Found(found or "", "boxed") if len(found or "") <= MAX_ANSWER_CHARS else Missing("answer_too_long")
     answer = Found(later, "marker") if boxed and later else _unboxed(rest)
     if isinstance(answer, Found) and len(answer.text) > MAX_ANSWER_CHARS:
@@ -197,6 +208,10 @@ def _unboxed(text: str) -> Found | Missing:
     for at in reversed(marks):
         if answer := _statement(text[at:]):
             return Found(answer, "marker")
+    whole = text.strip()
+    if len(whole) <= MAX_WHOLE_CHARS and "\n" not in whole and not _SAYS.search(outside := _FORMULA.sub(" ", whole)) and len(
+            _LONG_WORD.findall(_COMMAND.sub(" ", outside))) <= MAX_WHOLE_WORDS:
+        return Found(whole, "whole")
     return _last_resort(text)
 
 

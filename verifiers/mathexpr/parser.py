@@ -109,7 +109,8 @@ class _Parser:
                 continue
             if token.kind == "op" and token.text == "|" and (self.bars or (self.set_depth and groups[-1])):
                 break
-            if token.kind == "op" and (token.text == "mid" or (token.text == ":" and self.set_depth and groups[-1])):
+            behind = groups[-1] or len(groups) > 1
+            if token.kind == "op" and behind and (token.text == "mid" or (token.text == ":" and self.set_depth)):
                 break
             if token.kind == "op" and token.text == "&":
                 self.at += 1
@@ -170,7 +171,8 @@ class _Parser:
     def words(self) -> Node:
         """Text up to the next separator; "three: 5" and "Area = 5" keep only their value."""
         start = self.at
-        while (token := self.peek()).kind not in ("end_of_text", "sep", "end") and not (token.kind == "op" and token.text in ("=", ":", "approx")):
+        while (token := self.peek()).kind not in ("end_of_text", "sep", "end") and not (
+                token.kind == "op" and token.text in ("=", ":", "approx")):
             if token.kind == "word" and token.text.lower() in ("is", "are", "equals") and self.at > start and self.peek(1).kind in (
                     "num", "cmd", "sym", "env"):
                 self.at += 1            # "the answer is 5"
@@ -306,7 +308,7 @@ class _Parser:
             return True
         if token.kind == "open":
             return not (token.text in ("{", "(") and self.peek(1).kind == "word")
-        return token.kind == "op" and token.text == "|" and self.bars == 0 and self.set_depth == 0
+        return token.kind == "op" and token.text in ("|", "mid") and self.bars == 0 and self.set_depth == 0
 
     def power(self) -> Node:
         self.deeper()
@@ -440,11 +442,11 @@ class _Parser:
                 return self.environment(token)
             case "open":
                 return self.bracket(token)
-            case "op" if token.text == "|":
+            case "op" if token.text in ("|", "mid"):
                 self.bars += 1
                 node = self.items("|")
                 self.bars -= 1
-                if node is None or not self.is_op("|"):
+                if node is None or not self.is_op(token.text):
                     raise Unsupported("unbalanced")
                 self.at += 1
                 return Call("abs", (node,))
@@ -598,7 +600,7 @@ class _Parser:
         else:
             node = _function(name, base, self.open_argument())
         if exponent is not None:
-            if isinstance(exponent, Call) and exponent.op == "neg" and exponent.args[0] == Num(Fraction(1)) and name in _INVERSES:
+            if exponent == Call("neg", (Num(Fraction(1)),)) and name in _INVERSES:
                 node = Call(_INVERSES[name], node.args) if isinstance(node, Call) else node
             else:
                 node = Call("pow", (node, exponent))
@@ -690,6 +692,8 @@ def _relation(ops: list[str], sides: list[Node]) -> Node:
         return Call("ratio", tuple(sides))
     if all(op == ":" for op in ops):
         return Call("ratio", tuple(sides))
+    if ops[0] == ":" and isinstance(sides[0], Words) and ":" not in ops[1:]:
+        return _relation(ops[1:], sides[1:])        # Solution is: k = 4
     if ":" in ops or "notin" in ops or "subset" in ops:
         raise Unsupported("relation")
     named = tuple(Sym(side.text) if isinstance(side, Words) and n == 0 else side for n, side in enumerate(sides))

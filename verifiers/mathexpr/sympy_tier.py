@@ -1,9 +1,9 @@
-"""The last tier, run only inside a worker process of workers.py: Math-Verify with its own time-outs off."""
+"""What runs only inside a worker process of workers.py: Math-Verify, with its own time-outs off."""
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["math_verify_equal"]
+__all__ = ["math_verify_equal", "math_verify_response"]
 
 
 def math_verify_equal(gold: str, answer: str) -> bool:
@@ -11,18 +11,22 @@ def math_verify_equal(gold: str, answer: str) -> bool:
 
     Both go through its LaTeX reader alone; its plain-text reader is `parse_expr`, which evaluates.
     """
-    return _verify(gold, answer)
+    from math_verify import LatexExtractionConfig, verify  # pyright: ignore[reportMissingImports]
 
-
-def _parse(text: str) -> list[Any]:
-    from math_verify import LatexExtractionConfig, parse
-
-    found: list[Any] = parse("$" + text + "$", extraction_config=[LatexExtractionConfig()], parsing_timeout=None, raise_on_error=False)
-    return found
-
-
-def _verify(gold: str, answer: str) -> bool:
-    from math_verify import verify
-
-    left, right = _parse(gold), _parse(answer)
+    left, right = (_parse("$" + text + "$", extraction_config=[LatexExtractionConfig()]) for text in (gold, answer))
     return bool(left and right and verify(left, right, timeout_seconds=None, raise_on_error=False))
+
+
+def math_verify_response(gold: str, response: str) -> bool:
+    """Math-Verify's own verdict on a response, as its documentation uses it: for comparisons with it, never for a grade."""
+    from math_verify import verify  # pyright: ignore[reportMissingImports]
+
+    dollared = gold if "$" in gold or "\\boxed" in gold else f"${gold}$"
+    return bool(verify(_parse(dollared), _parse(response), timeout_seconds=None, raise_on_error=False))
+
+
+def _parse(text: str, **options: Any) -> list[Any]:
+    from math_verify import parse  # pyright: ignore[reportMissingImports]
+
+    found: list[Any] = parse(text, parsing_timeout=None, raise_on_error=False, **options)
+    return found

@@ -297,9 +297,10 @@ class _Numeric:
 
     def __init__(self) -> None:
         import mpmath  # type: ignore[import-untyped]
+        from mpmath.libmp import NoConvergence  # type: ignore[import-untyped]
 
         self.mp: Any = mpmath.MPContext()
-        self.mpf_error = (ValueError, ZeroDivisionError, OverflowError, mpmath.libmp.NoConvergence)
+        self.mpf_error = (ValueError, ZeroDivisionError, OverflowError, NoConvergence)
         self.mp.dps = 2 * _HIGH
         self.constants = [+constant for constant in (self.mp.pi, self.mp.e, self.mp.ln2, self.mp.ln10)]     # so that mpmath keeps them
         self.mp.dps = _LOW
