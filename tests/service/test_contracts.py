@@ -27,7 +27,7 @@ def sent(prompt: str, response: str, label: Any) -> dict[str, Any]:
     return {"query": [prompt + response], "prompts": [prompt], "labels": [label]}
 
 
-@pytest.mark.parametrize("label", [r"\frac12", "0.5", 0.5, json.dumps(SPEC), json.dumps({"id": "x", "reward": SPEC, "other": 1}), SPEC])
+@pytest.mark.parametrize("label", [r"\frac12", "0.5", 0.5, json.dumps(SPEC), SPEC])
 def test_openrlhf_labels(service: Running, label: Any) -> None:
     prompt = "<|im_start|>user\nHalf? As in \\boxed{7}.<|im_end|>\n<|im_start|>assistant\n"
     for response, score in ((r"So \boxed{0.5}<|im_end|>", 1.0), (r"So \boxed{7}<|im_end|><|endoftext|>", 0.0), ("No idea", 0.0)):
@@ -47,14 +47,20 @@ def test_openrlhf_a_prompt_that_decodes_otherwise_is_found_by_its_end(service: R
     assert service.post("/get_reward", payload).json()["rewards"] == [1.0]
 
 
-@pytest.mark.parametrize("payload", [
-    {}, {"query": "x", "prompts": ["x"], "labels": ["1"]}, {"query": ["x"], "prompts": [], "labels": ["1"]}, sent("p", "r", None),
-    sent("p", "r", ""), sent("p", "r", '{"type": "nope"}'), sent("p", "r", True),
-    {"query": ["something else \\boxed{1}"], "prompts": ["the prompt"], "labels": ["1"]}, {"query": [None], "prompts": ["p"], "labels": ["1"]},
-])
-def test_openrlhf_a_data_fault_is_422(service: Running, payload: Any) -> None:
+@pytest.mark.parametrize("payload", [{}, {"query": "x", "prompts": ["x"], "labels": ["1"]}, {"query": ["x"], "prompts": [], "labels": ["1"]}])
+def test_openrlhf_what_is_not_of_the_contract_is_422(service: Running, payload: Any) -> None:
     answer = service.post("/get_reward", payload)
     assert (answer.status_code, answer.json()["error"]["reason"]) == (422, "bad_row")
+
+
+@pytest.mark.parametrize(("payload", "reason"), [
+    (sent("p", "r", None), "no_reference"), (sent("p", "r", ""), "bad_reference"), (sent("p", "r", '{"type": "nope"}'), "bad_reference"),
+    (sent("p", "r", True), "bad_reference"), ({"query": [None], "prompts": ["p"], "labels": ["1"]}, "bad_response"),
+    ({"query": ["something else \\boxed{1}"], "prompts": ["the prompt"], "labels": ["1"]}, "bad_response"),
+])
+def test_openrlhf_a_data_fault_has_no_score(service: Running, payload: Any, reason: str) -> None:
+    answer = service.post("/get_reward", payload)
+    assert (answer.status_code, answer.json()["error"]["reason"]) == (500, reason)
 
 
 def test_openrlhf_without_a_score_is_an_error_or_what_was_chosen_and_is_counted() -> None:
@@ -91,14 +97,15 @@ def test_nemo_gym_rows(service: Running, keys: dict[str, Any]) -> None:
         answer = service.post("/verify", given)
         assert answer.status_code == 200, answer.text
         assert {key: answer.json()[key] for key in given} == given
-        assert (answer.json()["reward"], answer.json()["unscored"]) == (reward, False)
+        assert answer.json()["reward"] == reward
+        assert "_ng_failure_class" not in answer.json()
 
 
 def test_nemo_gym_what_came_before_a_tool_call_is_no_answer(service: Running) -> None:
     call = [{"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
             {"type": "function_call_output", "call_id": "c", "output": r"\boxed{1/2}"}]
     given = gym(message(r"\boxed{1/2}"), *call, message("I give up"), verifier_metadata={"reward": SPEC})
-    assert service.post("/verify", given).json()["verdict"] == "NA"
+    assert service.post("/verify", given).json()["reward"] == 0.0
 
 
 def test_nemo_gym_unit_tests(service: Running) -> None:
@@ -108,13 +115,21 @@ def test_nemo_gym_unit_tests(service: Running) -> None:
         assert service.post("/verify", gym(message(text), verifier_metadata={"unit_tests": tests})).json()["reward"] == reward
 
 
-@pytest.mark.parametrize("payload", [
-    {}, gym(message("x")), gym(message("x"), verifier_metadata={"reward": {"type": "nope"}}), gym(message("x"), expected_answer=True),
-    gym(message("x"), verifier_metadata={"unit_tests": {"inputs": ["1"], "outputs": []}}),
-    gym(verifier_metadata={"reward": SPEC}) | {"response": {"output": ["x"]}}, gym(verifier_metadata={"reward": SPEC}) | {"response": None},
-])
-def test_nemo_gym_a_data_fault_is_422(service: Running, payload: Any) -> None:
+@pytest.mark.parametrize("payload", [{}, gym(verifier_metadata={"reward": SPEC}) | {"response": None}, {"response": {}}])
+def test_nemo_gym_what_is_not_of_the_contract_is_422(service: Running, payload: Any) -> None:
     assert service.post("/verify", payload).status_code == 422
+
+
+@pytest.mark.parametrize(("payload", "reason"), [
+    (gym(message("x")), "no_reference"), (gym(message("x"), verifier_metadata={"reward": {"type": "nope"}}), "bad_reference"),
+    (gym(message("x"), expected_answer=True), "bad_reference"),
+    (gym(message("x"), verifier_metadata={"unit_tests": {"inputs": ["1"], "outputs": []}}), "bad_reference"),
+    (gym(verifier_metadata={"reward": SPEC}) | {"response": {"output": ["x"]}}, "bad_response"),
+    (gym(verifier_metadata={"reward": SPEC}) | {"response": {"output": None}}, "bad_response"),
+])
+def test_nemo_gym_a_data_fault_has_no_score(service: Running, payload: Any, reason: str) -> None:
+    answer = service.post("/verify", payload)
+    assert (answer.status_code, answer.json()["error"]["reason"]) == (500, reason)
 
 
 def test_nemo_gym_without_a_score() -> None:
@@ -123,7 +138,7 @@ def test_nemo_gym_without_a_score() -> None:
         assert service.post("/verify", given).status_code == 500
     with running(Scripted(), unscored=0.0) as service:
         answer = service.post("/verify", given).json()
-        assert (answer["reward"], answer["unscored"], answer["verdict"]) == (0.0, True, "IE")
+        assert (answer["reward"], answer["_ng_failure_class"], answer["assay_verdict"]) == (0.0, "assay_unscored", "IE")
         assert 'assay_unscored_total{contract="nemo_gym"} 1' in httpx.get(service.url + "/metrics", trust_env=False).text
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
 from fastapi import FastAPI, Request
@@ -34,6 +34,8 @@ from .settings import Settings
 __all__ = ["GradesOne", "Service"]
 
 T = TypeVar("T")
+_Item = tuple[Problem, Response | Program] | Grade
+"""What to grade, or the IE of what cannot be."""
 _PATHS: Final = frozenset({"/grade", "/grade/batch", "/get_reward", "/verify", "/seed_session", "/reverify_mode", "/health", "/metrics"})
 
 
@@ -64,7 +66,7 @@ class Service:
         self.asgi = Guard(app, settings, _PATHS)
 
     async def _grade(self, request: Request) -> HttpResponse:
-        def read(payload: dict[str, Any]) -> tuple[Problem, list[tuple[Problem, Response | Program]]]:
+        def read(payload: dict[str, Any]) -> tuple[Problem, list[_Item]]:
             row = row_of(payload, "the row", self.settings.responses)
             return row.problem, [(row.problem, response) for response in row.responses]
 
@@ -74,8 +76,8 @@ class Service:
         return await self._answered(request, read, write)
 
     async def _get_reward(self, request: Request) -> HttpResponse:
-        def read(payload: dict[str, Any]) -> tuple[None, list[tuple[Problem, Response]]]:
-            return None, openrlhf.items(payload, self.settings.responses)
+        def read(payload: dict[str, Any]) -> tuple[None, list[_Item]]:
+            return None, [*openrlhf.items(payload, self.settings.responses)]
 
         def write(_: None, grades: list[Grade]) -> dict[str, Any]:
             self._count_unscored("openrlhf", grades)
@@ -84,7 +86,7 @@ class Service:
         return await self._answered(request, read, write)
 
     async def _verify(self, request: Request) -> HttpResponse:
-        def read(payload: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[Problem, Response]]]:
+        def read(payload: dict[str, Any]) -> tuple[dict[str, Any], list[_Item]]:
             return payload, [nemo_gym.item(payload)]
 
         def write(payload: dict[str, Any], grades: list[Grade]) -> dict[str, Any]:
@@ -130,7 +132,7 @@ class Service:
             lines += [f"# HELP assay_{name} {text}", f"# TYPE assay_{name} {kind}", f"assay_{name} {value}"]
         return HttpResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
 
-    async def _answered(self, request: Request, read: Callable[[dict[str, Any]], tuple[T, Sequence[tuple[Problem, Response | Program]]]],
+    async def _answered(self, request: Request, read: Callable[[dict[str, Any]], tuple[T, list[_Item]]],
                         write: Callable[[T, list[Grade]], dict[str, Any]]) -> HttpResponse:
         """Reads the body, grades what `read` finds in it all at once, and answers what `write` makes of it."""
         try:
@@ -143,12 +145,15 @@ class Service:
             context, items = read(json_object(body, "the body"))
             self.admission.enter(len(items))
             try:
-                grades = await self._while_there(request, asyncio.gather(*(self._grader.agrade(*item) for item in items)))
+                grades = await self._while_there(request, asyncio.gather(*map(self._one, items)))
             finally:
                 self.admission.leave(len(items)) if items else None
             return _json(write(context, grades))
         finally:
             self.admission.release(len(body))
+
+    async def _one(self, item: _Item) -> Grade:
+        return item if isinstance(item, Grade) else await self._grader.agrade(*item)
 
     async def _while_there(self, request: Request, grading: asyncio.Future[list[Grade]]) -> list[Grade]:
         """The grades, unless the client leaves first: then the work is cancelled. Raises: Disconnected."""

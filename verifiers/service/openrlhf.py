@@ -4,43 +4,38 @@
     out   {"rewards": [1.0, ...], "scores": [1.0, ...], "extra_logs": {"unscored": [0.0, ...]}}
 
 As OpenRLHF 0.11 has it: openrlhf/utils/agent.py, SingleTurnAgentExecutor._fetch_rewards_via_http, which sends one query at a time, and
-openrlhf/cli/serve_rm.py, whose answer this has the shape of. A label is what the data set's `label_key` column holds: a reward spec
-or a whole row of the wire format as JSON text, or else the gold answer of a math problem.
+openrlhf/cli/serve_rm.py, whose answer this has the shape of. A label is what the data set's `label_key` column holds: a reward spec as
+JSON text, tests, or else the gold answer of a math problem (verifiers/adapters/columns.py).
 
 The contract has no place for "no score": see Settings.unscored. OpenRLHF tries an HTTP error five times, then goes on with a reward
 of None, on which its trainer stops; it never trains on it as 0.
 """
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from ...core.errors import RowError
 from ...core.problem import Problem, Response
-from ...core.rows import parse_row
-from ...core.verdict import Grade
+from ...core.verdict import Grade, Verdict
+from ..adapters.columns import Reader
+from ..adapters.messages import BAD_RESPONSE, SampleFault, without_end
 from .admission import Refused
 
 __all__ = ["answer", "items"]
 
-_END_MARKS: Final = re.compile(r"(?:\s*(?:<\|[\w ]{1,40}\|>|</s>|<eos>|<pad>|<end_of_turn>|<｜[^<>｜]{1,40}｜>))+\s*\Z")
-"""OpenRLHF decodes with special tokens left in, so a response ends in the model's end and padding marks."""
+_READER: Final = Reader(columns=("label",))
 _TAIL_CHARS: Final = 200
 
 
-def items(payload: Mapping[str, Any], most: int) -> list[tuple[Problem, Response]]:
-    """Raises: RowError (not of the contract, or a label or a prompt that says nothing), Refused (more than `most` queries)."""
+def items(payload: Mapping[str, Any], most: int) -> list[tuple[Problem, Response] | Grade]:
+    """What to grade, or the IE of a label or a query that says nothing. Raises: RowError (not of the contract), Refused (too many)."""
     queries, prompts, labels = (_texts(payload, name) for name in ("query", "prompts", "labels"))
     if not len(queries) == len(prompts) == len(labels):
         raise RowError(f"`query`, `prompts` and `labels` differ in length: {len(queries)}, {len(prompts)}, {len(labels)}")
     if len(queries) > most:
         raise Refused(413, "too_many_responses", f"{len(queries)} queries, more than {most}: send fewer a request")
-    out = []
-    for n, (query, prompt, label) in enumerate(zip(queries, prompts, labels, strict=True)):
-        out.append((_problem(prompt, label, f"labels[{n}]"), Response(_response(query, prompt, f"query[{n}]"))))
-    return out
+    return [_item(query, prompt, label) for query, prompt, label in zip(queries, prompts, labels, strict=True)]
 
 
 def answer(grades: list[Grade], unscored: float | None) -> dict[str, Any]:
@@ -61,34 +56,23 @@ def _texts(payload: Mapping[str, Any], name: str) -> list[Any]:
     return value
 
 
-def _problem(prompt: Any, label: Any, where: str) -> Problem:
-    spec: Any = label
-    if isinstance(label, str) and label.lstrip().startswith("{"):
-        try:
-            spec = json.loads(label)
-        except (ValueError, RecursionError):
-            spec = label        # LaTeX may open with a brace: it is an answer
-    if isinstance(spec, Mapping):
-        row: dict[str, Any] = dict(spec) if "reward" in spec else {"reward": spec}
-        row.pop("responses", None)
-    elif spec is None or isinstance(spec, bool | list) or spec == "":
-        raise RowError(f"{where} is empty, or not text: the data set's label column must hold the answer or a reward spec")
-    else:
-        row = {"reward": {"type": "math", "answer": spec}}
-    row.setdefault("prompt", prompt if isinstance(prompt, str) else "")
-    return parse_row(row, where).problem
+def _item(query: Any, prompt: Any, label: Any) -> tuple[Problem, Response] | Grade:
+    try:
+        return Problem(prompt=prompt if isinstance(prompt, str) else "", reward=_READER.spec({"label": label})), _response(query, prompt)
+    except SampleFault as fault:
+        return Grade(Verdict.IE, None, fault.slug, str(fault))
 
 
-def _response(query: Any, prompt: Any, where: str) -> str:
+def _response(query: Any, prompt: Any) -> Response:
     """What follows the prompt. It is decoded from tokens, so a prompt may come back changed: then by its last characters."""
     if not isinstance(query, str) or not isinstance(prompt, str):
-        raise RowError(f"{where} and its prompt must be text")
+        raise SampleFault(BAD_RESPONSE, "the query and its prompt must be text")
     if query.startswith(prompt):
         text = query[len(prompt):]
     else:
         tail = prompt[-_TAIL_CHARS:].strip()
         at = query.find(tail) if tail and query.count(tail) == 1 else -1
         if at < 0:
-            raise RowError(f"{where} does not begin with its prompt: what the model wrote cannot be told from what it was given")
+            raise SampleFault(BAD_RESPONSE, "the query does not begin with its prompt: what the model wrote cannot be told from what it was given")
         text = query[at + len(tail):]
-    return _END_MARKS.sub("", text)
+    return Response(without_end(text))
