@@ -49,7 +49,7 @@ _FINAL: Final = re.compile(
 _ANSWER: Final = re.compile(
     r"\b(?:answer|solution|result)\b[^\S\n]*(?:\*\*|__)?[^\S\n]*(?:(?::|：|=|\bis\b|\bequals\b)[^\S\n]*)+(?:\*\*|__)?"
     r"|\banswer\b\s*(?=\$|\\\(|\\\[)|答案[^\S\n]*[为是：:]+|(?:故|所以)?(?:答案|结果)(?:应)?(?:选|为|是)|故选[：:]?|Ответ\s*[:：-]"
-    r"|\b(?:Antwort|respuesta|réponse|risposta|resposta)\b\s*(?:ist|es|est|è|é|:)\s*", re.I)
+    r"|\b(?:Antwort|respuesta|réponse|risposta|resposta)\b\s*(?:ist|est|es|è|é|:)(?!\w)\s*", re.I)
 _HASHES: Final = re.compile(r"^[^\S\n]*####[^\S\n]*(\S[^\n]*)$", re.M)
 _FORMULA: Final = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$((?:\\.|[^$\\])+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.S)
 _SENTENCE_END: Final = re.compile(r"[.!?](?=\s|$|\*|<)|。|！|\n")
