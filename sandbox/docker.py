@@ -174,8 +174,8 @@ class DockerBackend:
         api = self._client.api
         try:
             made = api.create_container(
-                self._image, entrypoint=["python3", *PYTHON_OPTIONS, "-c", _OPEN_FOLDERS + BOOT], command=[], user="0:0", working_dir="/", hostname="slot",
-                environment=ENVIRONMENT, stdin_open=True,
+                self._image, entrypoint=["python3", *PYTHON_OPTIONS, "-c", _OPEN_FOLDERS + BOOT], command=[], user="0:0",
+                working_dir="/", hostname="slot", environment=ENVIRONMENT, stdin_open=True,
                 healthcheck={"test": ["NONE"]}, labels={_LABEL: _owner(), "assay.slot": str(slot)}, use_config_proxy=False,
                 host_config=api.create_host_config(**self._options))
             link.container = made["Id"]
