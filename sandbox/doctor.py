@@ -77,8 +77,8 @@ def diagnose(*, image: str | None = None, runtime: str | None = None) -> Diagnos
     """
     checks: list[Check] = []
     levels: dict[str, str | None] = {}
-    area: Literal["docker", "local"]
-    for area, parts in (("docker", _docker(image, runtime)), ("local", _local())):
+    areas: tuple[tuple[Literal["docker", "local"], Iterator[Check]], ...] = (("docker", _docker(image, runtime)), ("local", _local()))
+    for area, parts in areas:
         mine = list(parts)
         levels[area] = None
         if not any(check.state == "missing" for check in mine):
