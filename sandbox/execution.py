@@ -95,8 +95,9 @@ class Outcome:
 
     `stdout` holds at most `output_bytes`, `stderr` an excerpt of at most 64 KiB. `result` is what call mode got back: JSON text of
     exact built-in types, or None where the call never returned; in assert mode `completed` says that the test code ran to its end.
-    `wall_s` is the time from start to end; of a run that reached its wall limit because the machine was busy, without the time in which it
-    was ready and had no core (that time does not count towards the limit either). `error` is one line about a Python exception in call and assert mode (`ValueError: ...`), `""` where there was none.
+    `error` is one line about a Python exception in call and assert mode (`ValueError: ...`), `""` where there was none.
+    `wall_s` is the time from start to end; of a run that reached its wall limit because the machine was busy, without the time in
+    which it was ready and had no core (that time does not count towards the limit either).
     """
 
     ended: Ended

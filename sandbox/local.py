@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import platform
+import secrets
 import socket
 import subprocess
 import sys
@@ -31,7 +32,8 @@ __all__ = ["LocalBackend", "default_python"]
 _PIVOT_ROOT: Final = {"x86_64": 155, "aarch64": 41}
 _FIRST_FD: Final = 20
 """Where the agent finds its cgroup files: above what an interpreter opens by itself."""
-_FIRST_UID: Final = 20000
+_UIDS: Final = (1 << 20, 1 << 30)
+"""Users of programs lie here, drawn at random: what the kernel counts by user (pipes, watches, signals) no two pools share."""
 _PLACES: Final = ("/mnt", "/media", "/srv", "/tmp")
 _FOLDERS: Final = {
     WORK: "size=512m,nr_inodes=32k,mode=1777",
@@ -58,6 +60,7 @@ class LocalBackend:
     def __init__(self, python: str | None = None) -> None:
         self._python = python or default_python()
         self._root = os.geteuid() == 0
+        self._first_uid = _UIDS[0] + secrets.randbelow(_UIDS[1] - _UIDS[0])
         self._home: CgroupHome | None = None
         self._prefixes: tuple[str, ...] = ()
         self._headers: Path | None = None
@@ -104,12 +107,12 @@ class LocalBackend:
         reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
         link = _LocalLink(process, ours, reader, writer, group, self._links)
         link.write(boot_bytes(agent_config(
-            uid=_FIRST_UID + slot if self._root else None, gid=_FIRST_UID + slot if self._root else None,
+            uid=self._first_uid + slot if self._root else None, gid=self._first_uid + slot if self._root else None,
             remount=_FOLDERS, fds=files.for_agent, proc="/.agent/proc")))
         return link
 
     def _init_config(self, slot: int, files: _Files) -> dict[str, Any]:
-        uid = _FIRST_UID + slot if self._root else 0
+        uid = self._first_uid + slot if self._root else 0
         links = [(path, os.readlink(path)) for path in _SYSTEM if os.path.islink(path)]
         headers = [] if self._headers is None else [(str(self._headers), SLOT_FOLDER)]
         binds = [(path, path) for path in (*_SYSTEM, *_SETTINGS, *map(str, Path("/etc").glob("java-*")), *self._prefixes)

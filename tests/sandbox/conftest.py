@@ -7,7 +7,8 @@ from contextlib import aclosing
 from typing import Any, TypeVar
 
 import pytest
-from assay.sandbox.execution import CompileFailed, Compiled, Job, Outcome, RunLimits, TestRun
+
+from assay.sandbox.execution import Compiled, CompileFailed, Job, Outcome, RunLimits, TestRun
 from assay.sandbox.slots import PoolConfig, SandboxPool
 
 MIB = 1 << 20
