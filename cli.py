@@ -371,6 +371,24 @@ def diff(
         print(diff_text(opened, old, new))
 
 
+@app.command()
+def report(
+    catalog: CatalogFile,
+    output: Annotated[str, typer.Option("-o", "--output", metavar="OUT.html", help="The page.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.html if it exists.")] = False,
+) -> None:
+    """Write one self-contained HTML page about the latest run: funnel, pass rates, difficulty of tests, examples by reason.
+
+    Example: `assay report out/examples.duckdb -o report.html`
+    """
+    from assay.curation.catalog import Catalog
+    from assay.curation.report import write_report
+
+    with errors_as_one_line(), Catalog.open(catalog, read_only=True) as opened:
+        write_report(opened, output, overwrite=overwrite)
+    say(f"the page is {output}")
+
+
 @contextmanager
 def stages_on_stderr() -> Iterator[Any]:
     """Yields `advance(stage, done)`: a bar where stderr is a terminal, else one line a stage."""
