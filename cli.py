@@ -471,6 +471,40 @@ def serve(
     raise typer.Exit(code)
 
 
+class FormatChoice(StrEnum):
+    canonical = "canonical"
+    verl = "verl"
+    trl = "trl"
+    verifiers = "verifiers"
+    nemo_gym = "nemo-gym"
+
+
+@app.command()
+def convert(
+    source: Annotated[str, typer.Argument(metavar="IN", help="Rows: .jsonl[.gz|.zst], .parquet, or - for stdin.")],
+    output: Annotated[str, typer.Option("-o", "--output", metavar="OUT", help=".jsonl[.gz|.zst]; for verl and trl also .parquet.")],
+    origin: Annotated[FormatChoice, typer.Option("--from", help="Format of IN.")] = FormatChoice.canonical,
+    wanted: Annotated[FormatChoice, typer.Option("--to", help="Format of OUT.")] = FormatChoice.canonical,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
+) -> None:
+    """Convert problems between assay's rows and those of verl, TRL, verifiers v1 and NeMo-Gym.
+
+    What assay wrote comes back to the last key. Rows of other programs are read by their framework's usual columns.
+    Rows that cannot be converted go to `OUT.rejected.jsonl`, each with its line and reason.
+
+    Exit codes: 0 all converted, 2 usage, 3 rows were rejected.
+
+    Example: `assay convert examples/pool.jsonl -o out/train.parquet --to verl`
+    """
+    from assay.curation.convert import convert_file
+
+    with errors_as_one_line(), progress("converting") as advance:
+        done = convert_file(source, output, origin.value, wanted.value, overwrite=overwrite, advance=advance,
+                            on_rejected=lambda reason: say(f"rejected: {reason}"))
+    say(f"{done.rows} rows are in {output}" + (f"; {done.rejected} rejected, see {output}.rejected.jsonl" if done.rejected else ""))
+    raise typer.Exit(3 if done.rejected else 0)
+
+
 def main() -> None:
     app()
 
