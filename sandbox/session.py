@@ -25,6 +25,8 @@ _WINDOW: Final = 4
 _WINDOW_BYTES: Final = 32 << 20
 """Inputs sent ahead, beyond the first."""
 _STORE_BYTES: Final = 256 << 20
+_STORE_BLOBS: Final = 1000
+"""Each is a descriptor of the agent, which may have 4,096 in a container."""
 _ARTIFACT_BYTES: Final = 128 << 20
 _GREET_S: Final = 60.0
 
@@ -209,7 +211,7 @@ class Session:
     def _note(self, name: str, size: int) -> None:
         pinned = {*self._pinned, *(blob for flight in self._flights for blob in flight.blobs)}
         for old in list(self._store):
-            if self._stored + size <= _STORE_BYTES:
+            if self._stored + size <= _STORE_BYTES and len(self._store) < _STORE_BLOBS:
                 break
             if old not in pinned:
                 self._stored -= self._store.pop(old)

@@ -185,8 +185,9 @@ def test_a_dead_slot_is_replaced(new_judge: Callable[..., Judge]) -> None:
     assert judge.one(ECHO, b"2").stdout == b"2"
 
 
-def test_many_blobs_are_evicted(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assay.sandbox.session._STORE_BYTES", 300_000)
+@pytest.mark.parametrize(("limit", "most"), [("_STORE_BYTES", 300_000), ("_STORE_BLOBS", 5)])
+def test_many_blobs_are_evicted(judge: Judge, monkeypatch: pytest.MonkeyPatch, limit: str, most: int) -> None:
+    monkeypatch.setattr(f"assay.sandbox.session.{limit}", most)
     inputs = [b"%d" % n + b"x" * 100_000 for n in range(8)]
     for _ in range(2):
         assert [o.stdout for o in outcomes(list(judge.program(ECHO, *inputs)))] == inputs
