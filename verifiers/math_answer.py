@@ -35,7 +35,7 @@ class MathVerifier:
         """Raises: WorkerDied, if a worker process ended by itself, twice."""
         started_cpu, started = time.thread_time(), time.perf_counter()
         outside = [0.0, 0.0]
-        verdict, reason, detail = self._decide(problem_answer, response, outside)
+        verdict, reason, detail = self._decide(problem_answer, response, question, outside)
         score = None if verdict is Verdict.IE else float(verdict is Verdict.AC)
         return Grade(verdict, score, reason, detail, components={"policy": problem_answer.policy.model_dump()},
                      cpu_s=time.thread_time() - started_cpu + outside[0], wall_s=time.perf_counter() - started - outside[1])
@@ -48,7 +48,7 @@ class MathVerifier:
         """Ends the worker processes now; grades in progress raise WorkerDied."""
         self._pool.kill()
 
-    def _decide(self, answer: MathAnswer, response: str, outside: list[float]) -> tuple[Verdict, str, str]:
+    def _decide(self, answer: MathAnswer, response: str, question: str, outside: list[float]) -> tuple[Verdict, str, str]:
         golds = [text for gold in answer.golds if (text := gold_answer(gold).strip()).strip("$ ")]
         if not golds:
             return Verdict.IE, BAD_REFERENCE, "the gold answer is empty"
@@ -61,7 +61,7 @@ class MathVerifier:
         reasons: list[str] = []
         undecided: list[str] = []
         for gold in golds:
-            outcome = compare_texts(gold, found.text, answer.policy, work)
+            outcome = compare_texts(gold, found.text, answer.policy, work, question)
             if outcome.same:
                 return Verdict.AC, "equal", found.how
             reasons.append(outcome.reason)
@@ -75,11 +75,11 @@ class MathVerifier:
                     return Verdict.AC, "equal", f"{found.how}, by Math-Verify"
             elif reply is None or reply.status != "error":
                 reasons.append("budget")
-        if "different" in reasons and all(reason in ("different", "bad_gold") for reason in reasons):
+        if "different" in reasons and set(reasons) <= {"different", "bad_gold"}:
             return Verdict.WA, "different", f"answer {found.text[:100]!r} ({found.how})"
         if "bad_gold" in reasons:
             return Verdict.IE, BAD_REFERENCE, f"the gold answer cannot be read, and this is not its text: {golds[0][:100]!r}"
-        reason = "budget" if "budget" in reasons else "too_large"
+        reason = next(slug for slug in ("echo", "budget", "too_large") if slug in reasons)
         return Verdict.WA, reason, f"answer {found.text[:100]!r} ({found.how})"
 
     def _outside(self, args: list[Any], budget_s: float, outside: list[float]) -> WorkerReply:

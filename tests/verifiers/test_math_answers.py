@@ -96,3 +96,14 @@ def test_the_grade_says_what_it_rests_on() -> None:
     grade = verify_math("\\frac12", "so \\boxed{0.5}")
     assert grade.score == 1.0 and grade.reason == "equal" and grade.detail == "boxed"
     assert 0 < grade.cpu_s < 0.5 and 0 < grade.wall_s < 1
+
+
+@pytest.mark.parametrize(("question", "gold", "answer", "reason"), [
+    ("Simplify $\\sqrt{50}$.", "5\\sqrt2", "\\sqrt{50}", "echo"), ("Simplify $\\sqrt{50}$.", "5\\sqrt2", "5\\sqrt{2}", "equal"),
+    ("Compute $2+2$.", "4", "2+2", "echo"), ("Compute $2+2$.", "4", "4", "equal"), ("What is \\(2^{10}=?\\)", "1024", "2^{10}", "echo"),
+    ("Expand $(x+1)^2$.", "x^2+2x+1", "(x+1)^2", "echo"), ("Let $f(x)=x+1$. What is $f$?", "1+x", "x+1", "equal"),
+    ("Which is larger, $2^{10}$ or $10^2$?", "2^{10}", "2^{10}", "equal"), ("If $x=3$, what is $x$?", "3.0", "3", "equal"),
+    ("", "4", "2+2", "equal"),
+])
+def test_the_question_given_back_is_no_answer(question: str, gold: str, answer: str, reason: str) -> None:
+    assert verify_math(gold, boxed(answer), question=question).reason == reason

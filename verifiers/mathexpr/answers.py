@@ -14,6 +14,7 @@ from typing import Final
 from ...core.math_policy import MathPolicy
 from .clean import cleaned, plain_form
 from .compare import Comparison, same
+from .echo import is_echo
 from .parser import normal_words, parse
 from .tree import Node, Quant, Seq, Sym, Unsupported, Words
 from .values import OutOfBudget, Work, beyond_limits
@@ -22,7 +23,7 @@ from .words import words_equal
 __all__ = ["Outcome", "Parsed", "compare_texts", "parsed"]
 
 _QUICK: Final = re.compile(
-    r"([-+]?)(?:(\d{1,3}(?:,\d{3})+|\d{1,40})(\.\d{1,40})?|(\.\d{1,40})|\\[dt]?frac\{(-?\d{1,40})\}\{(\d{1,40})\}|(\d{1,40})/(\d{1,40}))")
+    r"([-+]?)(?:(\d{1,3}(?:,\d{3})+|\d{1,40})(\.\d{1,40})?|(\.\d{1,40})|\\[dt]?frac\{(-?\d{1,40})\}\{(\d{1,40})\}|(\d{1,40})/(\d{1,40}))", re.A)
 _DOLLARS: Final = re.compile(r"\s*(?:\$\$(.*)\$\$|\$([^$]*)\$|\\\((.*)\\\)|\\\[(.*)\\\])\s*\.?\s*", re.S)
 _LETTER: Final = re.compile(r"\(?\s*([A-Za-z])\s*\)?\s*[.:)]?")
 _OPTION: Final = re.compile(r"(?:\(\s*([A-J])\s*\)|([A-J])[.:)](?=\s|\\|\$|\{|$))\s*(.*)", re.S)
@@ -62,8 +63,8 @@ class Parsed:
     problem: str = ""
 
 
-def compare_texts(gold: str, answer: str, policy: MathPolicy, work: Work) -> Outcome:
-    """Never raises."""
+def compare_texts(gold: str, answer: str, policy: MathPolicy, work: Work, question: str = "") -> Outcome:
+    """Never raises. `question`: an answer that only repeats a formula of it is none."""
     a, b = _undollared(gold), _undollared(answer)
     plain_a, plain_b = plain_form(a), plain_form(b)
     quick_a, quick_b = _quick(plain_a), _quick(plain_b)
@@ -89,6 +90,8 @@ def compare_texts(gold: str, answer: str, policy: MathPolicy, work: Work) -> Out
     comparison = Comparison(work, policy)
     try:
         if same(first.node, second.node, comparison) or _same_as_lists(first, second, comparison):
+            if question and is_echo(b, second.node, first.node, question):
+                return Outcome(False, "echo")
             return Outcome(True, "equal")
     except OutOfBudget:
         return Outcome(False, "budget")

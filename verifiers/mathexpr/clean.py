@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Final
 
 __all__ = ["cleaned", "plain_form"]
@@ -31,6 +32,7 @@ _SUPER_RUN: Final = re.compile(f"[{_SUPERS}]+")
 _SUB_RUN: Final = re.compile(f"[{_SUBS}]+")
 _SUPER_MAP: Final = str.maketrans(_SUPERS, "0123456789+-n")
 _SUB_MAP: Final = str.maketrans(_SUBS, "0123456789+-")
+_FOREIGN_DIGIT: Final = re.compile(r"[^\D0-9]")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _BROKEN_FRAC: Final = re.compile(r"\\?\x0crac(?=\s*\{)|\\rac(?=\s*\{)")
 _ESCAPED_TWICE: Final = re.compile(
@@ -55,6 +57,7 @@ def cleaned(text: str) -> str:
         text = _SUPER_RUN.sub(lambda run: "^{" + run[0].translate(_SUPER_MAP) + "}", text)
         text = _SUB_RUN.sub(lambda run: "_{" + run[0].translate(_SUB_MAP) + "}", text)
         text = text.translate(_UNICODE)
+        text = _FOREIGN_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
     if "\x0c" in text or "\\rac" in text:
         text = _BROKEN_FRAC.sub(r"\\frac", text)
     if not text.isprintable():

@@ -237,6 +237,8 @@ def _one_named(named: _Named, other: Node, c: Comparison, depth: int) -> bool:
     value = named.value
     other_value = _chain_value(other)
     if isinstance(other_value, Rel) and other_value.ops == ("=",):
+        if not symbols(value):
+            return False        # x = 2 against 2x + 3 = 7, which is still to be solved
         return named.relation.ops == ("=",) and (
             _same_equation(named.relation, other_value, c) or _satisfies(named, other_value, c))
     if _same(value, other_value, c, depth + 1):
@@ -319,12 +321,12 @@ def _same_equation(a: Rel, b: Rel, c: Comparison) -> bool:
 def _solves(equation: Rel, expression: Node, c: Comparison) -> bool:
     """Whether the equation is linear in a variable that the expression lacks, with the expression as its solution."""
     difference = _difference(equation)
+    if not symbols(expression):
+        return False            # 2x + 3 = 7 is no way to say 2
     missing = symbols(difference) - symbols(expression)
     if len(missing) != 1 or not symbols(difference) >= symbols(expression) or isinstance(expression, Quant):
         return False
     (name,) = missing
-    if not symbols(expression) and len(symbols(difference)) > 1:
-        return False
     at = [substitute(difference, {name: Num(Fraction(n))}) for n in (0, 1, 2)]
     slope = Call("add", (at[1], Call("neg", (at[0],))))
     if not c.equal(slope, Call("add", (at[2], Call("neg", (at[1],))))) or c.equal(slope, Num(Fraction(0))):

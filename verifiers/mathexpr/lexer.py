@@ -24,10 +24,9 @@ _TEXTUAL: Final = re.compile(
 _GROUPED: Final = r"\d{1,3}(?:(?:\{,\}|,\\!|,\\,|\\,|\\ |\\:|\\;|,\s?\\!\s?|\u2009)\s?\d{3})+(?!\d)"
 _SPACED: Final = r"\d{1,3}(?: \d{3})+(?![\d/])"
 _COMMAED: Final = r"\d{1,3}(?:,\d{3})+(?!\d)"
-_NUMBER: Final = re.compile(
-    rf"(?:{_GROUPED}|{_SPACED}|{_COMMAED}|\d+)(?:\.\d+|\.(?![\d.]))?(?:[eE][-+]?\d{{1,4}}(?![\d.A-Za-z]))?|\.\d+(?:[eE][-+]?\d{{1,4}}(?![\d.A-Za-z]))?")
-_NUMBER_INSIDE: Final = re.compile(
-    rf"(?:{_GROUPED}|\d+)(?:\.\d+|\.(?![\d.]))?(?:[eE][-+]?\d{{1,4}}(?![\d.A-Za-z]))?|\.\d+(?:[eE][-+]?\d{{1,4}}(?![\d.A-Za-z]))?")
+_TAIL: Final = r"(?:\.\d+|\.(?![\d.]))?(?:[eE][-+]?\d{1,4}(?![\d.A-Za-z]))?|\.\d+(?:[eE][-+]?\d{1,4}(?![\d.A-Za-z]))?"
+_NUMBER: Final = re.compile(rf"(?:{_GROUPED}|{_SPACED}|{_COMMAED}|\d+){_TAIL}", re.A)
+_NUMBER_INSIDE: Final = re.compile(rf"(?:{_GROUPED}|\d+){_TAIL}", re.A)
 _REPEATING: Final = re.compile(r"\s*\\(?:overline|dot|bar)\s*\{?(\d{1,40})\}?")
 _ELLIPSIS: Final = re.compile(r"\s*(?:\.{3}|\\l?dots[bc]?(?![A-Za-z]))")
 _PERIOD: Final = re.compile(r"(\d{1,6}?)\1{2,}$")
@@ -48,6 +47,7 @@ _BRACKETS: Final = {
 _OPENING: Final = frozenset({"(", "[", r"\{", r"\lbrace", r"\langle", r"\lfloor", r"\lceil", r"\lvert", r"\lbrack"})
 _CLOSING: Final = frozenset({")", "]", r"\}", r"\rbrace", r"\rangle", r"\rfloor", r"\rceil", r"\rvert", r"\rbrack"})
 _FRACTIONS: Final = frozenset({"dfrac", "tfrac", "cfrac", "sfrac", "nicefrac"})
+_DIGITS: Final = frozenset("0123456789")
 _SINGLES: Final = "+-*/^_=<>!|':%&{}"
 _PAIRS: Final = {"**": "^", "<=": "<=", ">=": ">=", "!=": "!=", "==": "=", "=<": "<=", "=>": "to", "->": "to", "~=": "approx", "/=": "!=",
                  "||": "|", ":=": "="}
@@ -103,7 +103,7 @@ class _Lexer:
 
     def _one(self, at: int) -> int:
         text, char = self.text, self.text[at]
-        if char.isdigit() or (char == "." and text[at + 1:at + 2].isdigit()):
+        if char in _DIGITS or (char == "." and text[at + 1:at + 2] in _DIGITS):
             return self._number(at)
         if char == "\\":
             return self._command(at)

@@ -32,6 +32,10 @@ _NOISE: Final = frozenset({"about", "approximately", "roughly", "exactly", "arou
 _UNPARSED: Final = frozenset({"int", "iint", "iiint", "oint", "sum", "prod", "lim", "limsup", "liminf", "partial", "nabla", "def", "let",
                               "newcommand", "input", "include", "write", "csname", "catcode", "bigoplus", "sup"})
 _START_OPS: Final = frozenset({"+", "-", "pm", "mp", "|", "'"})
+_SCALES: Final = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12, "dozens": 12}
+_NO_NOUNS: Final = frozenset({
+    "squared", "cubed", "plus", "minus", "times", "over", "factorial", "divided", "halves", "thirds", "quarters", "fourths", "fifths", "sixths",
+    "not", "to", "least", "most", "than", "wrong", "incorrect", "false", "except", "unless", "is", "if"})
 _TEMPERATURES: Final = {"C": "celsius", "F": "fahrenheit", "Celsius": "celsius", "Fahrenheit": "fahrenheit"}
 _MONEY: Final = {"dollar": "dollar", "euro": "euro", "pounds": "pound_sterling", "yen": "yuan"}
 
@@ -209,10 +213,18 @@ class _Parser:
                 break
             level += (token.kind == "open") - (token.kind == "close")
             self.at += 1
-        found = self.tokens[start:self.at]
+        found = [token for token in self.tokens[start:self.at] if token.text not in ("{", "}")]
+        words = [token.text.lower() for token in found]
+        if _NO_NOUNS.intersection(words) or any(token.kind == "num" and found[n - 1].text not in ("^", "-") for n, token in enumerate(found)):
+            raise Unsupported("words")
+        while words and words[0] in _SCALES:
+            node = Call("mul", (node, Num(Fraction(_SCALES[words.pop(0)]))))
+            found = found[1:]
+        if not found:
+            return node
         if isinstance(node, Words):
             return Words(node.text + " " + normal_words(self.text[found[0].start:found[-1].end]))
-        return Quant(node, " ".join(token.text for token in found if token.text not in ("{", "}")))
+        return Quant(node, " ".join(token.text for token in found))
 
     # -- arithmetic --------------------------------------------------------------------------------------------------------------
 

@@ -127,6 +127,10 @@ def _relation(node: Rel, work: Work) -> RealSet | None:
     return _linear(left, right, op, work)
 
 
+def _is_signed_symbol(node: Node) -> bool:
+    return isinstance(node, Sym) or isinstance(node, Call) and node.op == "neg" and isinstance(node.args[0], Sym)
+
+
 def _union(found: list[RealSet | None]) -> RealSet | None:
     sets = [one for one in found if one is not None]
     return RealSet(tuple(part for one in sets for part in one.parts), sets[0].name) if len(sets) == len(found) else None
@@ -139,9 +143,9 @@ def _half_line(value: Node, op: str) -> Interval:
 
 
 def _linear(left: Node, right: Node, op: str, work: Work) -> RealSet | None:
-    """a x + b < c x + d, with rational numbers."""
+    """-x < a, with rational numbers. A multiple or a sum is not solved here: 2x + 3 < 7 is the question, not its answer."""
     names = symbols(left) | symbols(right)
-    if len(names) != 1:
+    if len(names) != 1 or not _is_signed_symbol(left) and not _is_signed_symbol(right):
         return None
     (name,) = names
     difference = Call("add", (left, Call("neg", (right,))))
@@ -155,7 +159,7 @@ def _linear(left: Node, right: Node, op: str, work: Work) -> RealSet | None:
             return None
         values.append(value)
     slope = values[1] - values[0]
-    if slope == 0 or values[2] - values[1] != slope or values[3] - values[0] != 5 * slope:
+    if abs(slope) != 1 or values[2] - values[1] != slope or values[3] - values[0] != 5 * slope:
         return None
     return RealSet((_half_line(Num(-values[0] / slope), op if slope > 0 else _FLIP[op]),), name)
 
