@@ -13,8 +13,9 @@ unscored (0 or 1), verdict and reason. Other settings go to the Grader: sandbox,
 
 What is right is told by `ground_truth` and `data_source` (columns.py): a reward spec (as JSON text, best), tests, or a gold answer.
 
-Note: two of verl's own managers make zeros where they lose patience: `prime` after 300 s, and `naive` after its
-compute_score_timeout, by an alarm in the main thread. Here the alarm is not heeded; set the Grader's `deadline_s` instead.
+Note: two of verl's own classic managers make zeros of what is slow or raises: `prime` after 300 s or at any exception, and `naive`
+after its compute_score_timeout, by an alarm in the main thread, which is not heeded here. Set `deadline_s` instead, and with `prime`
+a number for `unscored`.
 """
 from __future__ import annotations
 
@@ -76,8 +77,17 @@ class VerlReward:
         self.samples.check([_columns(row.get("data_source"), _ground_truth(row), row.get("extra_info")) for row in rows])
 
     def _result(self, grade: Grade) -> dict[str, Any]:
-        return {"score": self.unscored.score(grade), "acc": float(grade.verdict is Verdict.AC), "unscored": float(grade.score is None),
-                "verdict": grade.verdict.value, "reason": grade.reason}
+        return _Result({"score": self.unscored.score(grade), "acc": float(grade.verdict is Verdict.AC), "unscored": float(grade.score is None),
+                "verdict": grade.verdict.value, "reason": grade.reason})
+
+
+class _Result(dict[str, Any]):
+    """A result, whose `result[0]` is the score: verl's `prime` manager reads results so, and would make zeros of an error there."""
+
+    def __missing__(self, key: object) -> Any:
+        if key == 0:
+            return self["score"]
+        raise KeyError(key)
 
 
 def compute_score(data_source: Any, solution_str: Any, ground_truth: Any, extra_info: Any = None, **settings: Any) -> dict[str, Any]:
