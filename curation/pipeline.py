@@ -74,6 +74,8 @@ def open_for_run(path: str, *, resume: bool, overwrite: bool) -> Iterator[Catalo
     place = Path(path)
     if resume and overwrite:
         raise UsageError("--resume goes on with a catalog, --overwrite begins a new one: not both")
+    if place.is_file() and not place.stat().st_size:
+        place.unlink()      # a run that was killed while it made the file
     if place.exists() and not resume:
         if not overwrite:
             raise UsageError(f"{path} exists: --resume goes on with it (nothing is graded twice), --overwrite begins anew")

@@ -47,7 +47,8 @@ td:first-child { min-width: 8rem; }
 details { border-bottom: 1px solid var(--line); padding: 0.4rem 0; } summary { cursor: pointer; }
 blockquote { margin: 0.4rem 0; padding: 0.25rem 0.75rem; border-left: 3px solid var(--line); white-space: pre-wrap; }
 code { font-size: 0.85rem; } .key span { display: inline-block; width: 0.8rem; height: 0.8rem; margin: 0 0.3rem 0 0.8rem; }
-@media (max-width: 40rem) { .row { grid-template-columns: 1fr auto; } .row { gap: 0 0.5rem; margin: 0.4rem 0; } .row .track { grid-column: 1 / -1; height: 0.6rem; } body { padding: 0.75rem; } }
+@media (max-width: 40rem) { body { padding: 0.75rem; }
+  .row { grid-template-columns: 1fr auto; gap: 0 0.5rem; margin: 0.4rem 0; } .row .track { grid-column: 1 / -1; height: 0.6rem; } }
 """
 
 
