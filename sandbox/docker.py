@@ -50,16 +50,25 @@ TMPFS: Final = {
     "/tmp": "rw,noexec,nosuid,nodev,size=256m,nr_inodes=32k,mode=1777",
     "/var/tmp": "rw,noexec,nosuid,nodev,size=64m,nr_inodes=4k,mode=1777",
     "/dev/shm": "rw,noexec,nosuid,nodev,size=256m,nr_inodes=4k,mode=1777",
+    "/etc/assay": "rw,noexec,nosuid,nodev,size=256k,nr_inodes=16,mode=0755",    # passwd and group, of which /etc has links
     "/dev/mqueue": "ro,noexec,nosuid,nodev,size=4k,nr_inodes=2,mode=0555",    # else message queues, as files, would outlive a test
 }
 """Memory-backed, so the container's memory limit bounds their sum; the file counts bound the time to empty them."""
 ENVIRONMENT: Final = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": WORK, "TMPDIR": "/tmp", "PYTHONHASHSEED": "0"}
 """All of it; nothing of this process's."""
-_OPEN_FOLDERS: Final = f"import os\nfor p in {[WORK, '/tmp', '/var/tmp', '/dev/shm']}: os.chmod(p, 0o1777)\n"
-"""runc gives a tmpfs the mode of the folder below it in the image, whatever `mode` says."""
+_SETUP: Final = """
+import os
+for folder in ("/w", "/tmp", "/var/tmp", "/dev/shm"):
+    os.chmod(folder, 0o1777)
+for file, line in (("passwd", "runner:x:%(uid)d:%(uid)d:runner:/w:/bin/sh\\n"), ("group", "runner:x:%(uid)d:\\n")):
+    with open("/etc/assay/" + file, "a") as out:
+        out.write(line)
+"""
+"""Before the agent: runc gives a tmpfs the mode (and content) of the folder below it in the image, whatever `mode` says."""
 READ_LIMIT: Final = 4 << 20
 """Bytes kept of what a slot sent and nobody read yet, before the connection is paused."""
 STDERR_BYTES: Final = 4096
+REMOVE_TIMEOUT_S: Final = 30
 _LABEL: Final = "assay.owner"
 _UID_RANGE: Final = (1 << 20, 1 << 30)
 
@@ -145,12 +154,14 @@ class DockerBackend:
         if client is None:
             raise SandboxUnavailable("the docker backend is not prepared")
         link = DockerLink(client, self._links)
+        # Process limits count by user over all containers of a daemon, so each slot anywhere needs a user of its own.
+        uid = _UID_RANGE[0] + secrets.randbelow(_UID_RANGE[1] - _UID_RANGE[0])
         # Shielded: a thread cannot be cancelled, so `close` waits for it.
-        task = asyncio.ensure_future(asyncio.to_thread(self._start, link, slot))
+        task = asyncio.ensure_future(asyncio.to_thread(self._start, link, slot, uid))
         self._starting.add(task)
         task.add_done_callback(self._started)
         try:
-            await link.connect(await asyncio.shield(task), self._config())
+            await link.connect(await asyncio.shield(task), agent_config(uid=uid, gid=uid, read=self._counters, proc="/proc"))
         except BaseException:    # cancelled, too
             link.drop()
             raise
@@ -161,12 +172,7 @@ class DockerBackend:
         if not task.cancelled():
             task.exception()    # seen: where it matters, `open` raises it
 
-    def _config(self) -> dict[str, Any]:
-        # Process limits count by user over all containers of a daemon, so each slot anywhere needs a user of its own.
-        uid = _UID_RANGE[0] + secrets.randbelow(_UID_RANGE[1] - _UID_RANGE[0])
-        return agent_config(uid=uid, gid=uid, read=self._counters, proc="/proc")
-
-    def _start(self, link: DockerLink, slot: int) -> socket.socket:
+    def _start(self, link: DockerLink, slot: int, uid: int) -> socket.socket:
         """Create, attach, start: blocking. Sets the link's `container` as soon as there is one."""
         from docker.errors import APIError
 
@@ -174,7 +180,7 @@ class DockerBackend:
         api = self._client.api
         try:
             made = api.create_container(
-                self._image, entrypoint=["python3", *PYTHON_OPTIONS, "-c", _OPEN_FOLDERS + BOOT], command=[], user="0:0",
+                self._image, entrypoint=["python3", *PYTHON_OPTIONS, "-c", _SETUP % {"uid": uid} + BOOT], command=[], user="0:0",
                 working_dir="/", hostname="slot", environment=ENVIRONMENT, stdin_open=True,
                 healthcheck={"test": ["NONE"]}, labels={_LABEL: _owner(), "assay.slot": str(slot)}, use_config_proxy=False,
                 host_config=api.create_host_config(**self._options))
@@ -288,9 +294,16 @@ class DockerLink:
         pidfd, self.pidfd = self.pidfd, None
         if pidfd is not None:
             os.close(pidfd)
-        if self.container is not None:
-            with suppress(APIError, OSError):    # it is gone, or the daemon removes it just now
-                self._client.api.remove_container(self.container, force=True)
+        if self.container is None:
+            return
+        api = self._client.api
+        with suppress(APIError, OSError):    # it is gone
+            try:
+                api.remove_container(self.container, force=True)
+            except APIError as error:
+                if error.status_code != 409:
+                    raise
+                api.wait(self.container, timeout=REMOVE_TIMEOUT_S, condition="removed")    # the daemon removes it just now
 
     def why(self) -> str:
         return self._streams.why()

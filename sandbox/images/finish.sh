@@ -11,6 +11,13 @@ rm -rf "$root"/etc/apt/sources.list* "$root"/var/cache/debconf/* "$root"/var/cac
 # Nothing in the image may raise privileges (no-new-privileges says so too).
 find "$root" -xdev -type f -perm /6000 -exec chmod a-s {} +
 
+# A slot adds its own user: these two lie in a folder that it mounts anew.
+mkdir -p "$root"/etc/assay
+for file in passwd group; do
+    mv "$root/etc/$file" "$root/etc/assay/$file"
+    ln -s "assay/$file" "$root/etc/$file"
+done
+
 # Mount points of a slot: the root is read-only.
 mkdir -p "$root"/w "$root"/tmp "$root"/dev/shm
 chmod 1777 "$root"/tmp

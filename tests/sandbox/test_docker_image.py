@@ -1,13 +1,16 @@
 """The built image: what it carries, and that nothing in it can raise privileges."""
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
 from assay.sandbox.daemon import connect
+from assay.sandbox.execution import Job, Outcome, RunLimits, TestRun
 from assay.sandbox.image import find_image, load_recipe
+from assay.sandbox.slots import PoolConfig, SandboxPool
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -66,3 +69,15 @@ def test_an_image_of_an_older_recipe_is_noticed(client: DockerClient, monkeypatc
     monkeypatch.setattr(image, "load_recipe", lambda: older)
     with pytest.raises(SandboxUnavailable, match="older recipe; run: assay sandbox build"):
         find_image(client)
+
+
+def test_a_slots_user_has_a_name() -> None:
+    async def run() -> bytes:
+        limits = RunLimits(cpu_s=5, wall_s=20, memory_bytes=256 << 20, output_bytes=1 << 16, processes=8, file_bytes=1 << 20)
+        source = b"import grp, os, pwd\nme = pwd.getpwuid(os.getuid())\nprint(me.pw_name, me.pw_dir, grp.getgrgid(os.getgid()).gr_name)"
+        async with SandboxPool(PoolConfig(backend="docker", slots=1)) as pool:
+            items = [item async for item in pool.execute(Job(source, "python", "stdin", (TestRun(),), limits))]
+        assert isinstance(items[-1], Outcome)
+        return items[-1].stdout
+
+    assert asyncio.run(run()) == b"runner /w runner\n"
