@@ -58,7 +58,6 @@ FILE_DESCRIPTORS = 1024                 # that a program may hold
 POLL_S = 0.02                           # between two looks at the CPU time and memory of a run that nears a limit
 MEMORY_POLL_S = 0.03                    # without a cgroup: between two looks at its memory
 STARVED = 4                             # a run may take this many times its wall limit while it waits for a core (busy machines)
-URGENT = -10                            # niceness of the agent, where it may: a limit or a cancellation waits for no busy program
 EMPTY_FOLDER = 40                       # size of a tmpfs folder with nothing in it, 20 for each name it has; others' have a block or more
 OPTIONAL = ("-static", "-fuse-ld=gold")  # options of compilers that are left out where the machine has no such libraries or linker
 STUCK_S = 5.0                           # killed processes are gone long before
@@ -487,6 +486,7 @@ def fork_server(sock: _socket.socket, config: Head, spawner: int | None) -> NoRe
         library = ctypes.PyDLL("%s/self/fd/%d" % (config["proc"] or "/proc", spawner))
         spawn = library.spawn
         spawn.argtypes = (ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p)
+    quiet(os.setpriority, os.PRIO_PROCESS, 0, 0)     # the agent may be more urgent than the programs: a limit waits for none of them
     keep = sock.fileno()
     os.closerange(3, keep)
     os.closerange(keep + 1, 4096)
@@ -824,8 +824,9 @@ class Agent:
         sys.dont_write_bytecode = True
         global OWN_STREAMS
         OWN_STREAMS = (sys.stdout, sys.stderr)
+        for folder in self.config["remount"]:
+            self.renew(folder)           # of the agent's own: those below may be the machine's, which it cannot take away
         self.start_server()
-        quiet(os.setpriority, os.PRIO_PROCESS, 0, URGENT)    # after the fork server, which programs take theirs from
         self.channel = Channel(source, sink, self.blobs)
         self.poll = select.poll()
         self.poll.register(source, select.POLLIN)

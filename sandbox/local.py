@@ -32,6 +32,9 @@ __all__ = ["LocalBackend", "default_python"]
 _PIVOT_ROOT: Final = {"x86_64": 155, "aarch64": 41}
 _FIRST_FD: Final = 20
 """Where the agent finds its cgroup files: above what an interpreter opens by itself."""
+_PROGRAM_UID: Final = 1000
+_USERS: Final = 1 << 16
+"""Users of one slot."""
 _UIDS: Final = (1 << 20, 1 << 30)
 """Users of programs lie here, drawn at random: what the kernel counts by user (pipes, watches, signals) no two pools share."""
 _PLACES: Final = ("/mnt", "/media", "/srv", "/tmp")
@@ -60,6 +63,7 @@ class LocalBackend:
     def __init__(self, python: str | None = None) -> None:
         self._python = python or default_python()
         self._root = os.geteuid() == 0
+        self._shift = self._root and _user_namespaces()
         self._first_uid = _UIDS[0] + secrets.randbelow(_UIDS[1] - _UIDS[0])
         self._home: CgroupHome | None = None
         self._prefixes: tuple[str, ...] = ()
@@ -75,12 +79,13 @@ class LocalBackend:
         self._prefixes = _prefixes(self._python)
         self._home = find_home() if self._root else None
         self._headers = header_folder()
+        walls = "all namespaces" if self._shift else "namespaces (none for users)"
         if self._root and self._home is None:
-            self.level = "namespaces, own user and seccomp; no cgroup to be had: memory and CPU are polled (weaker)"
+            self.level = f"{walls}, own user and seccomp; no cgroup to be had: memory and CPU are polled (weaker)"
         elif self._root:
             assert self._home is not None
             remove_stale(self._home)
-            self.level = f"namespaces, own user, seccomp, cgroup v{self._home.version} ({', '.join(self._home.controllers)})"
+            self.level = f"{walls}, own user, seccomp, cgroup v{self._home.version} ({', '.join(self._home.controllers)})"
         else:
             self.level = ("user namespace without root and seccomp; programs share one user, memory and CPU are polled (weaker than root's)")
 
@@ -107,12 +112,14 @@ class LocalBackend:
         reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
         link = _LocalLink(process, ours, reader, writer, group, self._links)
         link.write(boot_bytes(agent_config(
-            uid=self._first_uid + slot if self._root else None, gid=self._first_uid + slot if self._root else None,
+            uid=self._uid(slot), gid=self._uid(slot),
             remount=_FOLDERS, fds=files.for_agent, proc="/.agent/proc")))
         return link
 
     def _init_config(self, slot: int, files: _Files) -> dict[str, Any]:
-        uid = self._first_uid + slot if self._root else 0
+        uid = self._uid(slot) or 0
+        base = self._first_uid + slot * _USERS if self._shift else None
+        tmpfs = {path: options if base is None else f"{options},uid={base},gid={base}" for path, options in _FOLDERS.items()}
         links = [(path, os.readlink(path)) for path in _SYSTEM if os.path.islink(path)]
         headers = [] if self._headers is None else [(str(self._headers), SLOT_FOLDER)]
         binds = [(path, path) for path in (*_SYSTEM, *_SETTINGS, *map(str, Path("/etc").glob("java-*")), *self._prefixes)
@@ -122,9 +129,15 @@ class LocalBackend:
             "files": [("/etc/passwd", f"root:x:0:0:root:/:/bin/false\nrunner:x:{uid}:{uid}:runner:{WORK}:/bin/sh\n"),
                       ("/etc/group", f"root:x:0:\nrunner:x:{uid}:\n"), ("/etc/hosts", "127.0.0.1 localhost\n"),
                       ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n")],
-            "tmpfs": _FOLDERS, "pivot_root": _PIVOT_ROOT[platform.machine()], "python": self._python,
+            "tmpfs": tmpfs, "shift": base, "pivot_root": _PIVOT_ROOT[platform.machine()], "python": self._python,
             "boot": [*PYTHON_OPTIONS, "-c", BOOT], "env": _ENVIRONMENT,
         }
+
+    def _uid(self, slot: int) -> int | None:
+        """The programs' user as their slot sees it; None where there is none but the agent's."""
+        if not self._root:
+            return None
+        return _PROGRAM_UID if self._shift else self._first_uid + slot
 
     async def close(self) -> None:
         for link in list(self._links):
@@ -223,6 +236,13 @@ class _LocalLink:
             self._said.extend((stream.read() or b"").decode("utf-8", "replace").splitlines())
         if self._process.returncode is not None:
             stream.close()
+
+
+def _user_namespaces() -> bool:
+    try:
+        return int(Path("/proc/sys/user/max_user_namespaces").read_text()) > 0
+    except (OSError, ValueError):
+        return False
 
 
 def _prefixes(python: str) -> tuple[str, ...]:

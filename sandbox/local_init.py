@@ -6,10 +6,11 @@ Standard library only, and no import of ours: it runs before anything of assay d
 goes wrong is told on fd 2 in one line that starts with `assay:`; the exit code is then 71.
 
     this process (waits; dies with the host process)
-      `- pid 1 of the new pid namespace: mounts, pivots, drops what it does not need, execs python3 -c BOOT
+      `- pid 1 of the new pid namespace: mounts, pivots, drops what it does not need, enters a user namespace, execs python3 -c BOOT
 """
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -26,6 +27,8 @@ MNT_DETACH = 2
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP = 1, 24
 KEPT_CAPABILITIES = {0, 1, 3, 5, 6, 7, 21, 23, 24}
 # chown, dac_override, fowner, kill, setgid, setuid, sys_admin (for fresh folders), sys_nice (for the agent), sys_resource
+USERS = 1 << 16
+URGENT = -10                                     # niceness of the agent; the programs' is 0 (agent.py)
 STACK = 1 << 30                                  # of a program's main thread; threads get their own
 DEVICES = ("null", "zero", "full", "random", "urandom")
 
@@ -88,6 +91,43 @@ def enter_user_namespace(uid: int, gid: int) -> None:
     write("/proc/self/gid_map", "0 %d 1" % gid)
 
 
+class Shift:
+    """A user namespace for the agent when this process is root: its root, and all users in the slot, are nobodies of the machine.
+
+    The namespace is the agent's own, entered last, when nothing of the machine is in sight any more; only this process, outside of it, may
+    write which users those are.
+    """
+
+    def __init__(self, base: int) -> None:
+        self.base = base
+        self.entered = os.pipe()
+        self.mapped = os.pipe()
+        self.proc = os.open("/proc", os.O_RDONLY)        # the machine's: this process's root changes when the agent pivots
+
+    def enter(self) -> None:
+        check(libc.unshare(NEWUSER | NEWNS), "a user namespace")
+        os.write(self.entered[1], b"x")
+        os.close(self.mapped[1])
+        if os.read(self.mapped[0], 1) != b"x":
+            os._exit(1)
+        for fd in (*self.entered, self.mapped[0], self.proc):
+            os.close(fd)
+        os.setgroups([])
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+
+    def map(self, pid: int) -> None:
+        os.close(self.entered[1])
+        if os.read(self.entered[0], 1) == b"x":
+            for name in ("uid_map", "gid_map"):
+                fd = os.open("%d/%s" % (pid, name), os.O_WRONLY, dir_fd=self.proc)
+                os.write(fd, b"0 %d %d" % (self.base, USERS))
+                os.close(fd)
+            os.write(self.mapped[1], b"x")
+        for fd in (self.entered[0], *self.mapped, self.proc):
+            os.close(fd)
+
+
 def make_root(config: dict[str, Any]) -> str:
     root: str = next(path for path in config["places"] if os.path.isdir(path))
     mount("none", "/", None, MS_REC | MS_PRIVATE)
@@ -110,12 +150,14 @@ def make_root(config: dict[str, Any]) -> str:
         mount("tmpfs", root + path, "tmpfs", MS_NOSUID | MS_NODEV, options)
     os.makedirs(root + "/proc", exist_ok=True)
     os.mkdir(root + "/.agent", 0o700)
+    if config["shift"]:
+        os.chown(root + "/.agent", config["shift"], config["shift"])
     os.mkdir(root + "/.agent/proc")
     os.mkdir(root + "/.old")
     return root
 
 
-def become_agent(config: dict[str, Any], root: str) -> NoReturn:
+def become_agent(config: dict[str, Any], root: str, shift: Shift | None) -> NoReturn:
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     plain = MS_NOSUID | MS_NODEV | MS_NOEXEC
     mount("proc", root + "/.agent/proc", "proc", plain)
@@ -130,12 +172,17 @@ def become_agent(config: dict[str, Any], root: str) -> NoReturn:
     os.rmdir("/.old")
     remount("/", MS_RDONLY | MS_NOSUID | MS_NODEV)
     libc.sethostname(b"slot", 4)
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, URGENT)
     for number in range(64):
         if number not in KEPT_CAPABILITIES:
             libc.prctl(PR_CAPBSET_DROP, number, 0, 0, 0)
     hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
     stack = STACK if hard == resource.RLIM_INFINITY else min(STACK, hard)
     resource.setrlimit(resource.RLIMIT_STACK, (stack, stack))
+    if shift is not None:
+        shift.enter()
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)    # again: a change of users undoes it
     os.execve(config["python"], [config["python"], *config["boot"]], config["env"])
 
 
@@ -159,9 +206,12 @@ def main() -> NoReturn:
         enter_user_namespace(os.getuid(), os.getgid())
     check(libc.unshare(NEWNS | NEWPID | NEWNET | NEWIPC | NEWUTS | NEWCGROUP), "new namespaces")
     root = make_root(config)
+    shift = Shift(config["shift"]) if config["shift"] else None
     pid = os.fork()
     if pid == 0:
-        become_agent(config, root)
+        become_agent(config, root, shift)
+    if shift is not None:
+        shift.map(pid)
     for number in kept - {2}:
         os.close(number)
     _pid, status = os.waitpid(pid, 0)

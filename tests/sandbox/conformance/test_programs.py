@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from assay.sandbox.execution import CompileFailed, Outcome
 
-from ..conftest import Judge
+from ..conftest import LIMITS, Judge
 
 CASES: list[dict[str, Any]] = tomllib.loads((Path(__file__).parent / "programs.toml").read_text())["case"]
 MADE = {"@nested": "(" * 50_000 + ")" * 50_000}
@@ -17,7 +18,8 @@ MADE = {"@nested": "(" * 50_000 + ")" * 50_000}
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 def test_program(judge: Judge, case: dict[str, Any]) -> None:
-    items = judge.program(MADE.get(case["program"], case["program"]), case.get("input", "").encode())
+    items = judge.program(MADE.get(case["program"], case["program"]), case.get("input", "").encode(),
+                          limits=replace(LIMITS, wall_s=case.get("wall_s", LIMITS.wall_s)))
     if "compile_failed" in case:
         assert isinstance(items[0], CompileFailed)
         assert items[0].reason == case["compile_failed"]
