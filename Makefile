@@ -27,7 +27,7 @@ check: $(READY)  ## ruff, mypy, pyright, layers
 	$(BIN)/lint-imports
 
 bench: $(READY)
-	$(BIN)/python benchmarks/judge.py
+	$(BIN)/assay bench judge
 
 clean:
 	rm -rf build *.egg-info .typecheck out

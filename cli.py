@@ -9,11 +9,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from assay.core.errors import AssayError, CatalogError, SandboxUnavailable, UsageError
+from assay.core.errors import AssayError, CatalogError, RowError, SandboxUnavailable, UsageError
 
 __all__ = ["app", "main"]
 
@@ -22,6 +23,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=True, rich_markup_mode="m
                   help="Grade model responses by rule; curate problems for RL with verifiable rewards.")
 sandbox_app = typer.Typer(no_args_is_help=True, help="The sandbox that programs run in.")
 app.add_typer(sandbox_app, name="sandbox")
+bench_app = typer.Typer(no_args_is_help=True, help="Measure assay on this machine.")
+app.add_typer(bench_app, name="bench")
 
 _SHOWN_REJECTIONS = 10
 
@@ -223,6 +226,92 @@ def doctor(
         console.print(table)
         console.print(f"\n{found.summary}", markup=False)
     raise typer.Exit(0 if found.chosen else 1)
+
+
+# --- measuring ---------------------------------------------------------------------------------------------------------------
+
+
+@bench_app.command("judge")
+def bench_judge(
+    sandbox: Sandbox = SandboxName.local,
+    slots: Annotated[int, typer.Option(min=1, help="Programs run at once.")] = 2,
+    tests: Annotated[int, typer.Option(min=1, help="Tests a program.")] = 100,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; medians are shown.")] = 7,
+    cancels: Annotated[int, typer.Option(min=1, help="Jobs left early.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON on stdout.")] = False,
+) -> None:
+    """Measure the judge on this machine: tests a second, CPU a test, cancelling, C++ compiling.
+
+    Out comes a table of medians and their ratios to a bare fork+exec of /bin/true, all interleaved in one run. Takes about a minute.
+
+    Example: `assay bench judge --sandbox docker --slots 2`
+    """
+    import asyncio
+    import json
+
+    from assay.sandbox.bench import measure
+
+    with errors_as_one_line():
+        figures = asyncio.run(measure(sandbox.value, slots=slots, tests=tests, rounds=rounds, cancels=cancels, say=say if as_json else print))
+    if as_json:
+        print(json.dumps(figures, indent=1))
+
+
+@bench_app.command("math")
+def bench_math(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Labelled rows, JSONL: `gold`, `response`, `label`.")],
+    alone: Annotated[bool, typer.Option("--alone", help="Without Math-Verify beside it.")] = False,
+) -> None:
+    """Measure math verification next to Math-Verify, on labelled answers, in one run.
+
+    Out comes, for each file and grader: false negatives and positives, CPU milliseconds a grade (p50, p95, p99, worst), grades a CPU second.
+
+    Example: `assay bench math labelled.jsonl`
+    """
+    from assay.verifiers.math_bench import bench_math as measure
+    from assay.verifiers.math_bench import labelled_rows
+
+    print(f"{'set':22}{'grader':14}{'FN':>12}{'FP':>12}{'p50 ms':>9}{'p95':>9}{'p99':>9}{'worst':>9}{'per cpu s':>11}")
+    with errors_as_one_line():
+        for path in files:
+            for who, score in measure(list(labelled_rows(path)), with_math_verify=not alone).items():
+                times = "".join(f"{1000 * score.cpu_quantile_s(q):9.3f}" for q in (0.5, 0.95, 0.99, 1.0))
+                print(f"{path.stem:22}{who:14}{f'{len(score.false_negatives)}/{score.positives}':>12}"
+                      f"{f'{len(score.false_positives)}/{score.negatives}':>12}{times}{score.grades_per_cpu_s:11.0f}", flush=True)
+
+
+@app.command("check-golds")
+def check_golds(
+    source: Annotated[str, typer.Argument(metavar="FILE", help="Rows of the wire format: .jsonl[.gz|.zst], .parquet, or - for stdin.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Readable golds too.")] = False,
+) -> None:
+    """Check the gold answers of a pool: which cannot be read, are only text to us, have no value, or do not equal themselves.
+
+    Out comes a line for each such gold: place, status, reason, gold. Exit codes: 0 none is broken, 3 some are (or rows are no problems).
+
+    Example: `assay check-golds examples/pool.jsonl`
+    """
+    import json
+    from collections import Counter
+    from dataclasses import asdict
+
+    from assay.core.rows import check_readable
+    from assay.verifiers.check_golds import check_golds as reports
+
+    counts: Counter[str] = Counter()
+    with errors_as_one_line():
+        check_readable(source)
+        for report in reports(source):
+            if isinstance(report, RowError):
+                counts["no problem"] += 1
+                say(f"rejected: {report}")
+                continue
+            counts[report.status] += 1
+            if every or report.status != "readable":
+                print(json.dumps(asdict(report)) if as_json else f"{report.where}: {report.status} {report.reason}: {report.gold[:100]!r}")
+    say(", ".join(f"{n} {status}" for status, n in counts.most_common()) or "no math rows")
+    raise typer.Exit(3 if set(counts) - {"readable", "text"} else 0)
 
 
 # --- curation ----------------------------------------------------------------------------------------------------------------

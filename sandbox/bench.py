@@ -1,6 +1,6 @@
 """What the judge costs: tests a second, CPU milliseconds a test, and both against a bare fork+exec of /bin/true on the same machine.
 
-    python benchmarks/judge.py [--backend local|docker] [--slots N] [--rounds N] [--tests N] [--json OUT]
+    assay bench judge [--sandbox local|docker] [--slots N] [--rounds N] [--tests N] [--json]
 
 Rounds of each workload are interleaved with rounds of the floor, so that a busy machine slows both; the ratios are of medians.
 CPU counts everything: this process, the slots' agents and the programs (read from /proc for all pids of the slots' trees, and the
@@ -11,22 +11,22 @@ cgroups' accounts are not needed). Workloads:
 """
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from assay.sandbox.execution import Compiled, Job, Outcome, RunLimits, TestRun
-from assay.sandbox.slots import PoolConfig, SandboxPool
+from .execution import Compiled, Job, Outcome, RunLimits, TestRun
+from .slots import PoolConfig, SandboxPool
+
+__all__ = ["measure"]
 
 MIB = 1 << 20
 LIMITS = RunLimits(cpu_s=5, wall_s=20, memory_bytes=256 * MIB, output_bytes=4 * MIB, processes=32, file_bytes=16 * MIB)
@@ -127,62 +127,44 @@ async def cpp_share(pool: SandboxPool, n: int) -> tuple[float, float]:
     return statistics.median(ours), statistics.median(plain)
 
 
-async def measure(args: argparse.Namespace) -> dict[str, object]:
+async def measure(backend: Literal["auto", "docker", "local"], *, slots: int = 2, tests: int = 100, rounds: int = 7, cancels: int = 100,
+                  say: Callable[[str], None] = print) -> dict[str, object]:
+    """All figures; `say` gets them as lines of a table. Raises: SandboxUnavailable."""
     out: dict[str, object] = {}
-    async with SandboxPool(PoolConfig(backend=args.backend, slots=args.slots)) as pool:
-        slots = args.slots
+    async with SandboxPool(PoolConfig(backend=backend, slots=slots)) as pool:
         nothing = {"python": SUM, "native": C_SUM}
 
         async def singles() -> None:
-            await asyncio.gather(*(run(pool, SUM + b" # %d" % time.perf_counter_ns(), "python", 1) for _ in range(args.tests)))
+            await asyncio.gather(*(run(pool, SUM + b" # %d" % time.perf_counter_ns(), "python", 1) for _ in range(tests)))
 
         async def bare() -> None:
-            floor(args.tests)
+            floor(tests)
 
         workloads: dict[str, tuple[int, Callable[[], Awaitable[None]]]] = {
-            "floor": (args.tests, bare),
-            "python": (args.tests * slots, lambda: many(pool, slots, nothing["python"], "python", args.tests)),
-            "native": (args.tests * slots, lambda: many(pool, slots, nothing["native"], "c", args.tests)),
-            "single": (args.tests, singles),
+            "floor": (tests, bare),
+            "python": (tests * slots, lambda: many(pool, slots, nothing["python"], "python", tests)),
+            "native": (tests * slots, lambda: many(pool, slots, nothing["native"], "c", tests)),
+            "single": (tests, singles),
         }
         for _, action in workloads.values():
             await action()    # everything started, compiled, warm
         figures = {name: Figures() for name in workloads}
-        for _ in range(args.rounds):
+        for _ in range(rounds):
             for name, (n, action) in workloads.items():
                 cpu, wall = machine_cpu_s(), time.perf_counter()
                 await action()
                 figures[name].add(n, time.perf_counter() - wall, machine_cpu_s() - cpu)
         base = statistics.median(figures["floor"].cpu_ms)
-        print(f"{pool.backend_name}: {pool.level}\n{'':10}{'tests/s':>10}{'cpu-ms':>10}{'x floor':>10}")
+        say(f"{pool.backend_name}: {pool.level}\n{'':10}{'tests/s':>10}{'cpu-ms':>10}{'x floor':>10}")
         for name, one in figures.items():
             per_second, cpu = statistics.median(one.per_second), statistics.median(one.cpu_ms)
-            print(f"{name:10}{per_second:10.0f}{cpu:10.2f}{cpu / base:10.2f}")
+            say(f"{name:10}{per_second:10.0f}{cpu:10.2f}{cpu / base:10.2f}")
             out[name] = {"per_second": per_second, "cpu_ms": cpu, "ratio": cpu / base}
-        cancels = sorted([await cancel(pool) for _ in range(args.cancels)])
-        p99 = cancels[min(len(cancels) - 1, int(0.99 * len(cancels)))]
-        print(f"cancel: median {statistics.median(cancels):.1f} ms, p99 {p99:.1f} ms")
-        out["cancel"] = {"median_ms": statistics.median(cancels), "p99_ms": p99}
+        times = sorted([await cancel(pool) for _ in range(cancels)])
+        p99 = times[min(len(times) - 1, int(0.99 * len(times)))]
+        say(f"cancel: median {statistics.median(times):.1f} ms, p99 {p99:.1f} ms")
+        out["cancel"] = {"median_ms": statistics.median(times), "p99_ms": p99}
         ours, plain = await cpp_share(pool, 5)
-        print(f"bits/stdc++.h: {1000 * ours:.0f} cpu-ms in a slot, {1000 * plain:.0f} by plain g++ -O2, {100 * ours / plain:.0f} %")
+        say(f"bits/stdc++.h: {1000 * ours:.0f} cpu-ms in a slot, {1000 * plain:.0f} by plain g++ -O2, {100 * ours / plain:.0f} %")
         out["cpp"] = {"slot_cpu_s": ours, "plain_cpu_s": plain}
     return out
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--backend", default="local", choices=["local", "docker"])
-    parser.add_argument("--slots", type=int, default=2)
-    parser.add_argument("--tests", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--cancels", type=int, default=100)
-    parser.add_argument("--json", type=Path)
-    args = parser.parse_args()
-    out = asyncio.run(measure(args))
-    if args.json:
-        args.json.write_text(json.dumps(out, indent=1) + "\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
