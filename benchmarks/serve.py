@@ -1,0 +1,269 @@
+"""Load on `assay serve` over loopback, from a second process: is an answer ever lost or mixed up, what does HTTP add, what if it is full.
+
+    python benchmarks/serve.py [--requests 100000] [--seconds 20]
+
+Each part ends by itself. Every request asks for a grade that only it should get: its own id, its own gold answer, and a response that
+is right or wrong as a hash of its number says. Added latency is what the client waited less what the grading itself took (`wall_s`).
+At half load requests come at random times (Poisson) at half of the rate that the closed loop reached, whether or not answers came.
+"""
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import time
+import zlib
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+_LIMIT_S = 420.0
+"""For each part: then it is said to have failed."""
+_SLOW = "import time\ntime.sleep(0.5)\nprint('ok')"
+
+
+class Connection:
+    """One kept-alive HTTP/1.1 connection: as little of a client as will do, so that the server is what is measured."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._address = host, port
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def post(self, path: str, body: bytes) -> tuple[int, bytes]:
+        if self._streams is None:
+            self._streams = await asyncio.open_connection(*self._address)
+        reader, writer = self._streams
+        writer.write(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (path.encode(), len(body)) + body)
+        head = await reader.readuntil(b"\r\n\r\n")
+        lines = head.split(b"\r\n")
+        length = next(int(line.split(b":")[1]) for line in lines if line.lower().startswith(b"content-length:"))
+        return int(lines[0].split()[1]), await reader.readexactly(length)
+
+    def close(self) -> None:
+        if self._streams is not None:
+            self._streams[1].close()
+
+
+@dataclass
+class Tally:
+    """What was seen of a part's requests."""
+
+    answers: Counter[str] = field(default_factory=Counter)
+    waited_s: list[float] = field(default_factory=list)
+    added_s: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def right(n: int) -> bool:
+    return zlib.crc32(str(n).encode()) % 2 == 0
+
+
+def question(n: int) -> bytes:
+    answer = n if right(n) else n + 1
+    return json.dumps({"id": f"q{n}", "reward": {"type": "math", "answer": str(n)}, "responses": [f"We get \\boxed{{{answer}}}."]}).encode()
+
+
+def judge(n: int, status: int, body: bytes, tally: Tally, waited_s: float) -> None:
+    if status != 200:
+        tally.answers[f"status {status}"] += 1
+        return
+    [line] = json.loads(body)["grades"]
+    expected = (f"q{n}", 0, 1.0 if right(n) else 0.0)
+    tally.answers["as expected" if (line["id"], line["index"], line["score"]) == expected else "MIXED UP"] += 1
+    tally.waited_s.append(waited_s)
+    tally.added_s.append(waited_s - line["wall_s"])
+
+
+async def closed_loop(address: tuple[str, int], requests: int, clients: int) -> Tally:
+    """Each client asks again as soon as it has its answer."""
+    tally = Tally()
+    numbers = iter(range(requests))
+
+    async def client() -> None:
+        connection = Connection(*address)
+        for n in numbers:
+            started = time.perf_counter()
+            status, body = await connection.post("/grade", question(n))
+            judge(n, status, body, tally, time.perf_counter() - started)
+        connection.close()
+
+    started = time.perf_counter()
+    await asyncio.gather(*(client() for _ in range(clients)))
+    tally.seconds = time.perf_counter() - started
+    return tally
+
+
+async def open_loop(address: tuple[str, int], rate: float, seconds: float) -> Tally:
+    """Requests at random times, `rate` a second; the clock of each starts when it is due, so a late start counts as waiting."""
+    tally = Tally()
+    idle: list[Connection] = []
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def one(n: int, due: float) -> None:
+        connection = idle.pop() if idle else Connection(*address)
+        status, body = await connection.post("/grade", question(n))
+        judge(n, status, body, tally, time.perf_counter() - due)
+        idle.append(connection)
+
+    random.seed(1)
+    started = due = time.perf_counter()
+    n = 0
+    while due < started + seconds:
+        due += random.expovariate(rate)
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        tasks.add(task := asyncio.create_task(one(n, due)))
+        task.add_done_callback(tasks.discard)
+        n += 1
+    await asyncio.gather(*tasks)
+    tally.seconds = time.perf_counter() - started
+    for connection in idle:
+        connection.close()
+    return tally
+
+
+async def batches(address: tuple[str, int], rows: int, size: int, clients: int) -> Tally:
+    """Rows in batches of `size`; every line is told by its place and id."""
+    tally = Tally()
+    firsts = iter(range(0, rows, size))
+
+    async def client() -> None:
+        for first in firsts:
+            reader, writer = await asyncio.open_connection(*address)
+            body = b"\n".join(question(n) for n in range(first, min(rows, first + size)))
+            writer.write(b"POST /grade/batch HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            await writer.drain()
+            lines = [json.loads(line) for line in (await reader.read()).split(b"\n") if line.startswith(b"{")]
+            writer.close()
+            for line in lines[:-1]:
+                n = first + line["line"] - 1
+                good = (line["id"], line["score"]) == (f"q{n}", 1.0 if right(n) else 0.0)
+                tally.answers["as expected" if good else "MIXED UP"] += 1
+            if not lines[-1].get("complete"):
+                tally.answers["CUT OFF"] += 1
+
+    started = time.perf_counter()
+    await asyncio.gather(*(client() for _ in range(clients)))
+    tally.seconds = time.perf_counter() - started
+    return tally
+
+
+async def flood(address: tuple[str, int], requests: int) -> Tally:
+    """More at once than the queue holds, of programs that take half a second."""
+    tally = Tally()
+
+    async def one(n: int) -> None:
+        connection = Connection(*address)
+        row = {"reward": {"type": "code", "tests": [{"input": "", "output": "ok\n"}]},
+               "responses": [{"program": f"# {n}\n{_SLOW}", "language": "python"}]}
+        started = time.perf_counter()
+        status, _ = await connection.post("/grade", json.dumps(row).encode())
+        tally.answers[f"status {status}"] += 1
+        if status == 429:
+            tally.waited_s.append(time.perf_counter() - started)
+        connection.close()
+
+    started = time.perf_counter()
+    await asyncio.gather(*(one(n) for n in range(requests)))
+    tally.seconds = time.perf_counter() - started
+    return tally
+
+
+@dataclass
+class Served:
+    """`assay serve` as a process of its own."""
+
+    process: subprocess.Popen[str]
+    address: tuple[str, int]
+
+    def cpu_s(self) -> float:
+        """Of the process itself: its workers and slots not counted."""
+        with open(f"/proc/{self.process.pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+
+def serve(*options: str) -> Served:
+    process = subprocess.Popen([sys.executable, "-m", "assay.cli", "serve", "--port", "0", "--sandbox", "local", *options],
+                               stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("listening on "):
+            host, _, port = line.split()[-1].removeprefix("http://").rpartition(":")
+            return Served(process, (host, int(port)))
+    raise SystemExit("assay serve did not start")
+
+
+def percentile(values: list[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def told(name: str, tally: Tally, rest: str) -> None:
+    answers = ", ".join(f"{count} {what}" for what, count in tally.answers.most_common())
+    print(f"| {name} | {answers} | {sum(tally.answers.values()) / tally.seconds:.0f}/s | {rest} |", flush=True)
+
+
+def within(part: Callable[[], Awaitable[Tally]]) -> Tally:
+    async def run() -> Tally:
+        async with asyncio.timeout(_LIMIT_S):
+            return await part()
+    return asyncio.run(run())
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    options.add_argument("--requests", type=int, default=100_000)
+    options.add_argument("--seconds", type=float, default=20.0)
+    chosen = options.parse_args()
+    print("| part | answers | rate | latency |\n|---|---|---|---|")
+    failed = False
+    served = serve("--workers", "2", "--slots", "1")
+    try:
+        within(lambda: closed_loop(served.address, 500, 8))     # warm
+        before = served.cpu_s()
+        tally = within(lambda: closed_loop(served.address, chosen.requests, 16))
+        cpu_ms = (served.cpu_s() - before) / chosen.requests * 1e3
+        rate = chosen.requests / tally.seconds
+        told(f"{chosen.requests} `/grade` requests, 16 connections", tally,
+             f"server {cpu_ms:.2f} cpu-ms a request; waited p50 {percentile(tally.waited_s, 0.5) * 1e3:.1f} ms, "
+             f"p99 {percentile(tally.waited_s, 0.99) * 1e3:.1f} ms")
+        failed |= tally.answers != {"as expected": chosen.requests}
+        for share in (0.5, 0.25):
+            tally = within(lambda share=share: open_loop(served.address, rate * share, chosen.seconds))     # type: ignore[misc]
+            told(f"{share:.0%} of that rate, at random times, {chosen.seconds:g} s", tally,
+                 f"added p50 {percentile(tally.added_s, 0.5) * 1e3:.1f} ms, p99 {percentile(tally.added_s, 0.99) * 1e3:.1f} ms, "
+                 f"mean {statistics.mean(tally.added_s) * 1e3:.1f} ms")
+            failed |= set(tally.answers) != {"as expected"}
+        tally = within(lambda: batches(served.address, chosen.requests, 500, 4))
+        told(f"{chosen.requests} rows by `/grade/batch`, 500 a request, 4 connections", tally, "")
+        failed |= tally.answers != {"as expected": chosen.requests}
+    finally:
+        code = served.stop()
+    print(f"\nSIGTERM: exit code {code}\n")
+    failed |= code != 0
+    served = serve("--workers", "1", "--slots", "2", "--queue", "32")
+    try:
+        tally = within(lambda: flood(served.address, 300))
+        told("300 programs of 0.5 s at once, queue of 32, 2 slots", tally, f"429 after p99 {percentile(tally.waited_s, 0.99) * 1e3:.0f} ms")
+        failed |= tally.answers != {"status 200": 32, "status 429": 268}
+    finally:
+        served.stop()
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
