@@ -104,6 +104,19 @@ def test_equal_references_share_a_spec() -> None:
     assert READER.spec({"answer": 1}) != READER.spec({"answer": "1.0"})
 
 
+def test_numpy_as_parquet_readers_give_it() -> None:
+    import numpy
+
+    reader = Reader()
+    assert reader.spec({"answer": numpy.array(["1/2", "0.5"], dtype=object)}).golds == ("1/2", "0.5")   # type: ignore[union-attr]
+    assert reader.spec({"answer": numpy.int64(72)}).golds == ("72",)    # type: ignore[union-attr]
+    assert reader.spec({"answer": numpy.array([1, 2])}).golds == ("1", "2")     # type: ignore[union-attr]
+    assert reader.spec({"answer": numpy.array([1.0, 2.0])}).golds == ("1.0", "2.0")     # type: ignore[union-attr]
+    tests = numpy.array([numpy.array(["1 2\n", "4 5\n"], dtype=object), numpy.array(["3\n", "9\n"], dtype=object)], dtype=object)
+    held = {"inputs": tests[0], "outputs": tests[1]}
+    assert reader.spec({"answer": held}) is reader.spec({"answer": dict(held)}) == READER.spec({"answer": STDIN})
+
+
 def test_what_is_held_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     from assay.verifiers.adapters import columns as module
 

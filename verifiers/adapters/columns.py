@@ -84,11 +84,13 @@ class Reader:
         value = self._reference(columns)
         source = columns.get("data_source")
         key = _key(value, source)
-        if key is not None:
-            with self._lock:
-                if (held := self._held.get(key)) is not None:
-                    self._held.move_to_end(key)
-                    return held
+        if (held := self._found(key)) is not None:
+            return held
+        value, changed = _plain(value)
+        if changed:     # only what is Python's own is held, and so only that is found
+            key = _key(value, source)
+            if (held := self._found(key)) is not None:
+                return held
         form, shared = self._form(value, source, columns)
         try:
             spec = _SPEC.validate_python(form)
@@ -103,11 +105,11 @@ class Reader:
     def _reference(self, columns: Mapping[str, Any]) -> Any:
         for name in self.columns:
             if (value := columns.get(name)) is not None:
-                return _plain(value)
+                return value
         for name in _NESTED:
             nested = columns.get(name)
             if isinstance(nested, Mapping) and (value := nested.get("ground_truth")) is not None:
-                return _plain(value)
+                return value
         raise SampleFault(NO_REFERENCE, f"no reference: none of {', '.join((*self.columns, *_NESTED))} holds one")
 
     def _form(self, value: Any, source: object, columns: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
@@ -143,6 +145,15 @@ class Reader:
         raise SampleFault(UNKNOWN_SOURCE, f"data source {source!r} is unknown, and its reference is no reward spec; "
                                           f"pass sources={{{source!r}: \"math\"}} or \"tests\", or a function")
 
+    def _found(self, key: object) -> MathAnswer | CodeTests | None:
+        if key is None:
+            return None
+        with self._lock:
+            held = self._held.get(key)
+            if held is not None:
+                self._held.move_to_end(key)
+            return held
+
     def _hold(self, key: object, spec: MathAnswer | CodeTests) -> None:
         with self._lock:
             if key not in self._held:
@@ -169,15 +180,22 @@ def _size(key: object) -> int:
     return len(key[0]) if isinstance(key, tuple) and isinstance(key[0], str | bytes) else 0
 
 
-def _plain(value: Any) -> Any:
-    """numpy's arrays and scalars, which Parquet readers give, as lists and Python's own."""
-    if isinstance(value, Mapping):
-        return {key: _plain(held) for key, held in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(held) for held in value]
-    if type(value).__module__ == "numpy":
-        return _plain(value.tolist())
-    return value
+def _plain(value: Any) -> tuple[Any, bool]:
+    """numpy's arrays and scalars, which Parquet readers give, as lists and Python's own; and whether there were any."""
+    changed = False
+
+    def plain(part: Any) -> Any:
+        nonlocal changed
+        if isinstance(part, Mapping):
+            return {key: plain(held) for key, held in part.items()}
+        if isinstance(part, list | tuple):
+            return [plain(held) for held in part]
+        if type(part).__module__ == "numpy":
+            changed = True
+            return plain(part.tolist())
+        return part
+
+    return plain(value), changed
 
 
 def _json_object(text: str) -> Any:
