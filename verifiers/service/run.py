@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 import sys
 import time
@@ -48,9 +49,12 @@ def serve(grader: GradesOne, settings: Settings, say: Callable[[str], None] = la
         say(f"listening on {url_of(listening)}")
         switch = sys.getswitchinterval()
         sys.setswitchinterval(min(switch, _SWITCH_S))
+        gc.collect()
+        gc.freeze()     # what is loaded by now stays: going through it again and again would hold requests up for tens of milliseconds
         try:
             server.run(sockets=[listening])
         finally:
+            gc.unfreeze()
             sys.setswitchinterval(switch)
     return 1 if server.unfinished else 0
 
