@@ -82,7 +82,8 @@ def compare_texts(gold: str, answer: str, policy: MathPolicy, work: Work, questi
         return Outcome(by_text, "equal" if by_text else "different")
     first, second = parsed(a), parsed(b)
     if first.node is None or second.node is None:
-        if _TEXTUAL.search(a) and words_equal(normal_words(cleaned(a)), normal_words(cleaned(b))):
+        words_a, words_b = normal_words(cleaned(a)), normal_words(cleaned(b))
+        if _TEXTUAL.search(words_a) and _TEXTUAL.search(words_b) and words_equal(words_a, words_b):
             return Outcome(True, "equal")
         if _for_last_tier(first, second):
             return Outcome(False, "different", open=True)

@@ -35,6 +35,8 @@ FLOAT_DIGITS: Final = 15
 """A binary float prints 15 to 17 significant digits."""
 FLOAT_NOISE: Final = Fraction(1, 2**49)
 """Relative error of a float after a few operations."""
+MAX_PRINTED_BITS: Final = 13_000
+"""Integers that are written out to look at their digits; Python refuses to write more than 4,300 of them."""
 MAX_ITEMS: Final = 128
 MAX_PAIRS: Final = 4_000
 _PARAMETERS: Final = frozenset("knmljpqts")
@@ -621,7 +623,9 @@ def _same_based(a: Node, b: Node) -> bool:
     based, other = (a, b) if isinstance(a, Based) else (b, a)
     assert isinstance(based, Based)
     value = _key(other)
-    return value is not None and value.denominator == 1 and str(value.numerator) == based.digits
+    if value is None or value.denominator != 1 or value.numerator.bit_length() > MAX_PRINTED_BITS:
+        return False
+    return str(value.numerator) == based.digits
 
 
 def _based_value(node: Based) -> int | None:
@@ -771,6 +775,8 @@ def _decimal(node: Node) -> tuple[Fraction, Fraction, int] | None:
     match node:
         case Num(value=value, digits=int(digits)):
             unit = Fraction(1, 10 ** digits)
+            if (value / unit).numerator.bit_length() > MAX_PRINTED_BITS:
+                return None
             return value, unit, len(str(abs(value / unit).numerator).lstrip("0"))
         case Call(op="neg", args=(inner,)):
             found = _decimal(inner)

@@ -31,7 +31,9 @@ _NAMED_FUNCTIONS: Final = {"asin": "arcsin", "acos": "arccos", "atan": "arctan",
 _NOISE: Final = frozenset({"about", "approximately", "roughly", "exactly", "around", "therefore", "hence", "thus", "so", "is", "x", "value"})
 _UNPARSED: Final = frozenset({"int", "iint", "iiint", "oint", "sum", "prod", "lim", "limsup", "liminf", "partial", "nabla", "def", "let",
                               "newcommand", "input", "include", "write", "csname", "catcode", "bigoplus", "sup"})
-_START_OPS: Final = frozenset({"+", "-", "pm", "mp", "|", "'"})
+_CLOSERS: Final = {"(": (")", "]", "["), "[": ("]", ")", "["), "]": ("[", "]", ")"), "{": ("}",), "\\{": ("\\}",), "floor": ("floor",),
+                   "ceil": ("ceil",), "left|": ("right|",)}
+_SMALL_NUMBER: Final = re.compile(r"[0-9]{1,6}")
 _SCALES: Final = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12, "dozens": 12}
 _NO_NOUNS: Final = frozenset({
     "squared", "cubed", "plus", "minus", "times", "over", "factorial", "divided", "halves", "thirds", "quarters", "fourths", "fifths", "sixths",
@@ -391,14 +393,11 @@ class _Parser:
         else:
             if self.peek().kind in ("end_of_text", "close"):
                 raise Unsupported("unexpected_end")
-            if self.peek().kind == "num" and len(self.peek().text) > 1 and isinstance(base, Num) and self.peek().text != "10" and not (
-                    self.peek().text.isdigit() and int(self.peek().text) <= 36):
-                raise Unsupported("base")
             inside = self.take().text
         inside = re.sub(r"\\(?:text|mathrm|rm|mathbf|textrm)|[\s{}$\\]", "", inside)
         if isinstance(base, Num) and self.tokens[start - 2].kind == "num":
             digits = self.tokens[start - 2].text.replace(" ", "").replace(",", "")
-            if inside.isdigit() and 2 <= int(inside[:4]) <= 36 and digits.isdigit():
+            if _SMALL_NUMBER.fullmatch(inside) and 2 <= int(inside) <= 36 and digits.isdigit():
                 return Based(digits.lstrip("0") or "0", int(inside))
             raise Unsupported("base")
         if isinstance(base, Sym):
@@ -407,8 +406,8 @@ class _Parser:
             return Call("pow", (Sym(f"{base.args[0].name}_{inside}"), base.args[1]))
         if isinstance(base, Words):
             return Words(base.text + "_" + inside)
-        if isinstance(base, Call | Seq | Mat) and inside.isdigit():
-            return Call("index", (base, Num(Fraction(int(inside[:9])))))
+        if isinstance(base, Call | Seq | Mat) and _SMALL_NUMBER.fullmatch(inside):
+            return Call("index", (base, Num(Fraction(int(inside)))))
         raise Unsupported("subscript")
 
     def argument(self, *, signed: bool = False, whole_number: bool = True) -> Node:
@@ -469,8 +468,9 @@ class _Parser:
                 raise Unsupported("unexpected_" + (token.text if token.kind == "op" else token.kind))
 
     def bracket(self, token: Token) -> Node:
-        closers = {"(": (")", "]"), "[": ("]", ")"), "{": ("}",), "\\{": ("\\}",), "floor": ("floor",), "ceil": ("ceil",), "left|": ("right|",)}
         opened = token.text
+        if opened not in _CLOSERS:
+            raise Unsupported("unbalanced")
         bars, self.bars = self.bars, 0
         inside_set, self.set_depth = self.set_depth, int(opened == "\\{")
         node = self.items(opened)
@@ -484,11 +484,8 @@ class _Parser:
             raise Unsupported("congruence")
         self.bars, self.set_depth = bars, inside_set
         closing = self.take()
-        if closing.kind != "close" or closing.text not in closers[opened]:
-            if closing.kind == "close" and closing.text == "right|" and opened in ("left|",):
-                pass
-            else:
-                raise Unsupported("unbalanced")
+        if closing.kind != "close" or closing.text not in _CLOSERS[opened]:
+            raise Unsupported("unbalanced")
         if opened == "\\{":
             if conditions and node is not None:
                 return SetOf(node, tuple(conditions))
@@ -504,7 +501,7 @@ class _Parser:
             if isinstance(node, Mat):
                 return Mat(node.rows, "det")
             return Call("abs", (node,))
-        brackets = opened + closing.text
+        brackets = ("(" if opened == "]" else opened) + (")" if closing.text == "[" else closing.text)      # ]1, 2[ is (1, 2)
         if isinstance(node, Seq) and not node.brackets:
             return Seq(brackets, node.items)
         if isinstance(node, Mat) or brackets in ("()", "[]"):

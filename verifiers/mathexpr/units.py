@@ -79,6 +79,7 @@ _EMPTY_WORDS: Final = frozenset({
     "unit", "units", "sq", "square", "cubic", "u", "in", "total", "of", "the", "a", "an", "exactly", "approximately", "about", "each", "only",
     "altogether", "away", "long", "tall", "high", "wide", "deep", "old", "apart", "more", "less", "left", "remaining", "now", "both", "there",
     "are", "is", "way", "ways", "solution", "solutions", "possibility", "possibilities", "value", "values", "time", "times"})
+_SMALL_EXPONENT: Final = re.compile(r"-?[0-9]")
 _FOREIGN: Final = {"厘米": "cm", "米": "m", "千米": "km", "毫米": "mm", "分米": "dm", "小时": "hour", "分钟": "minute", "秒": "s", "天": "day",
                    "元": "yuan", "千克": "kg", "克": "g", "度": "degree", "平方厘米": "cm^2", "平方米": "m^2", "立方厘米": "cm^3", "立方米": "m^3",
                    "升": "L", "毫升": "ml", "人": "people", "年": "year", "月": "month", "周": "week", "角": "jiao", "个": "", "种": "", "次": ""}
@@ -123,7 +124,7 @@ def unit_of(text: str) -> Unit:
             exponent = items[position] if item == "^" and position < len(items) else item
             if item == "^":
                 position += 1
-            if last and exponent.lstrip("-").isdigit() and abs(int(exponent)) < 10:
+            if last and _SMALL_EXPONENT.fullmatch(exponent):
                 extra = (int(exponent) - 1) * last[2]
                 dimension[last[0]] = dimension.get(last[0], Fraction(0)) + extra
                 factor *= last[1] ** extra
