@@ -31,7 +31,7 @@ GROWTH_BYTES = 50 * MIB
 def held() -> dict[str, int]:
     gc.collect()
     me = Path("/proc/self")
-    groups = sum(len(list(top.rglob("assay-*"))) for top in Path("/sys/fs/cgroup").iterdir()) if Path("/sys/fs/cgroup").is_dir() else 0
+    groups = sum(len(list(top.rglob(f"assay-{os.getpid()}-*"))) for top in Path("/sys/fs/cgroup").iterdir()) if Path("/sys/fs/cgroup").is_dir() else 0
     return {
         "descriptors": len(os.listdir(me / "fd")), "threads": len(os.listdir(me / "task")),
         "processes": sum(name.isdigit() for name in os.listdir("/proc")), "cgroups": groups,

@@ -65,7 +65,7 @@ def test_an_image_of_an_older_recipe_is_noticed(client: DockerClient, monkeypatc
     from assay.sandbox import image
 
     recipe = load_recipe()
-    older = image.Recipe(packages=recipe.packages, default=recipe.default, hash="0" * 12)
+    older = image.Recipe(base=recipe.base, packages=recipe.packages, default=recipe.default, hash="0" * 12)
     monkeypatch.setattr(image, "load_recipe", lambda: older)
     with pytest.raises(SandboxUnavailable, match="older recipe; run: assay sandbox build"):
         find_image(client)

@@ -9,12 +9,14 @@ import pytest
 from assay.core.errors import SandboxUnavailable, UsageError
 from assay.sandbox import image
 from assay.sandbox.daemon import connect, said
+from assay.sandbox.languages import languages
 
 
 def test_recipe_names_its_languages_and_hash() -> None:
     recipe = image.load_recipe()
-    assert set(recipe.default) <= set(recipe.languages)
-    assert "python" in recipe.default and "base" not in recipe.languages
+    assert "python" in recipe.default
+    assert set(recipe.default) <= set(recipe.packages) == {language.name for language in languages().values()}
+    assert all(recipe.packages.values()), "a language without packages is in no image"
     assert recipe.tag == f"assay-sandbox:{recipe.hash}" and len(recipe.hash) == 12
 
 
@@ -30,9 +32,9 @@ def test_hash_follows_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_chosen_languages() -> None:
     recipe = image.load_recipe()
-    assert recipe.chosen([]) == tuple(name for name in recipe.languages if name in recipe.default)
-    assert recipe.chosen(["all"]) == recipe.languages
-    assert recipe.chosen(["cpp", "python", "cpp"]) == ("python", "cpp")
+    assert recipe.chosen([]) == tuple(name for name in recipe.packages if name in recipe.default)
+    assert recipe.chosen(["all"]) == tuple(recipe.packages)
+    assert recipe.chosen(["python", "cpp", "python"]) == ("cpp", "python")
     with pytest.raises(UsageError, match="cobol"):
         recipe.chosen(["python", "cobol"])
 

@@ -270,7 +270,12 @@ def test_language_proves_itself(judge: Judge, language: Language) -> None:
 @pytest.mark.parametrize(("language", "source", "reason"), [
     ("c", "int main(void) { return x; }", "compile_error"), ("c", '#include "/dev/zero"\nint main(void) {}', "compile_error"),
     ("c", '#include "/etc/shadow"\nint main(void) {}', "compile_error"), ("c", "", "compile_error"),
-    ("c", "main[-1u]={1};", "compile_error"), ("c", '#include "main.c"\nint main(void) {}', "compile_error"),
+    ("c", "main[-1u]={1};", "compile_error"), ("c", "int a[1 << 28] = {1};\nint main(void) { return a[5]; }", "compile_error"),
+    ("cpp", "template<int N> struct A { A<N + 1> a; }; A<0> a; int main() {}", "compile_error"),
+    ("cpp", "constexpr int f(int n) { return n < 2 ? 1 : f(n - 1) + f(n - 2); } constexpr int a = f(60); int main() {}", "compile_error"),
+    ("cpp", "\n".join(f"#define A{n + 1} A{n} A{n}" for n in range(40)) + "\n#define A0 x\nA40", "compile_error"),
+    ("c", '#include "/dev/urandom"\nint main(void) {}', "compile_error"), ("c", '#include "/dev/stdin"\nint main(void) { x }', "compile_error"),
+    ("cpp", 'asm(".incbin \\"/etc/shadow\\"");\nint main() {}', "compile_error"), ("c", '#include "main.c"\nint main(void) {}', "compile_error"),
 ])
 def test_compilers_are_held(judge: Judge, language: str, source: str, reason: str) -> None:
     start = time.monotonic()
@@ -281,3 +286,21 @@ def test_compilers_are_held(judge: Judge, language: str, source: str, reason: st
         assert "root:" not in item.message
         assert len(item.message) <= 20_000
     assert time.monotonic() - start < 45
+
+
+def test_int_0x80_is_no_way_around(judge: Judge) -> None:
+    """A 64-bit program that makes a 32-bit call dies of it."""
+    source = "#include <stdio.h>\nint main(void) { long r; __asm__ volatile (\"int $0x80\" : \"=a\"(r) : \"a\"(20)); printf(\"%ld\", r); }"
+    items = judge.program(source, language="c")
+    if isinstance(items[0], CompileFailed):    # another machine, or no compiler
+        return
+    (outcome,) = outcomes(list(items))
+    assert (outcome.ended, outcome.signal, outcome.stdout) == (Ended.SIGNALLED, signal.SIGSYS, b"")
+
+
+def test_deep_recursion_of_a_native_program(judge: Judge) -> None:
+    source = "#include <stdio.h>\nint f(int n) { volatile char a[100]; a[0] = n; return n ? f(n - 1) + a[0] - a[0] + 1 : 0; }\n" \
+             "int main(void) { printf(\"%d\", f(1000000)); }"
+    items = judge.program(source, language="c")
+    if not isinstance(items[0], CompileFailed):
+        assert outcomes(list(items))[0].stdout == b"1000000"
