@@ -48,15 +48,16 @@ _CHUNK = 1 << 20
 _MARKS = ("No space left on device", "Could not resolve", "Temporary failure", "Unable to locate package", "error processing package", "E: ")
 """What tells the cause of a failed bootstrap from its consequences, the surest first."""
 _IMAGES = Path(__file__).parent / "images"
-_RECIPE_FILES = ("Dockerfile", "finish.sh", "packages.toml")
+_RECIPE_FILES = ("Dockerfile", "finish.sh", "recipe.toml")
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What goes into the image: packages by language, and the hash (12 hex digits) of everything that decides its content."""
+    """What goes into the image: packages of the base and of each language, and the hash (12 hex digits) of all that decides its content."""
 
+    base: tuple[str, ...]
     packages: Mapping[str, tuple[str, ...]]
     default: tuple[str, ...]
     hash: str
@@ -65,10 +66,6 @@ class Recipe:
     def tag(self) -> str:
         return f"{REPOSITORY}:{self.hash}"
 
-    @property
-    def languages(self) -> tuple[str, ...]:
-        return tuple(name for name in self.packages if name != "base")
-
     def chosen(self, languages: Iterable[str]) -> tuple[str, ...]:
         """`languages` without repetitions, in the recipe's order; empty means the default ones, "all" every one.
 
@@ -76,26 +73,27 @@ class Recipe:
         """
         asked = list(languages) or list(self.default)
         if "all" in asked:
-            return self.languages
-        unknown = sorted(set(asked) - set(self.languages))
+            return tuple(self.packages)
+        unknown = sorted(set(asked) - set(self.packages))
         if unknown:
-            raise UsageError(f"no packages are known for {', '.join(unknown)}; the image can have: all, {', '.join(self.languages)}")
-        return tuple(name for name in self.languages if name in asked)
+            raise UsageError(f"no packages are known for {', '.join(unknown)}; the image can have: all, {', '.join(self.packages)}")
+        return tuple(name for name in self.packages if name in asked)
 
     def packages_for(self, languages: Iterable[str]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(package for name in ("base", *languages) for package in self.packages[name]))
+        return tuple(dict.fromkeys((*self.base, *(package for name in languages for package in self.packages[name]))))
 
 
 @cache
 def load_recipe() -> Recipe:
-    """The recipe in images/."""
+    """The recipe in images/, with the packages that the languages name."""
+    known = {language.name: language for language in known_languages().values()}
+    packages = {name: language.debian for name, language in sorted(known.items())}
     digest = hashlib.blake2b(digest_size=6)
     for name in _RECIPE_FILES:
         digest.update((_IMAGES / name).read_bytes() + b"\0")
-    digest.update(_precompile(known_languages()).encode())
-    data = tomllib.loads((_IMAGES / "packages.toml").read_text())
-    packages = {name: tuple(listed) for name, listed in data["packages"].items()}
-    return Recipe(packages=packages, default=tuple(data["default"]), hash=digest.hexdigest())
+    digest.update(repr(packages).encode() + _precompile(known).encode())
+    data = tomllib.loads((_IMAGES / "recipe.toml").read_text())
+    return Recipe(base=tuple(data["base"]), packages=packages, default=tuple(data["default"]), hash=digest.hexdigest())
 
 
 def _precompile(chosen: Iterable[str]) -> str:

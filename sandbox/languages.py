@@ -4,6 +4,7 @@
     kind = "python"                     `python`: in the warm interpreter, all modes; `native`: exec, stdin mode only
     source = "main.py"                  name of the source file
     needs = ["g++"]                     binaries without which it is absent
+    debian = ["g++"]                    the Debian packages that the docker sandbox's image has for it
     compile = ["g++", ...]              empty: nothing to compile, the source is the artifact
     artifact = "main"                   what the compiler makes
     run = ["./main"]                    how it is started
@@ -56,6 +57,7 @@ class Language:
     source: str
     selftest: SelfTest
     needs: tuple[str, ...] = ()
+    debian: tuple[str, ...] = ()
     compile: tuple[str, ...] = ()
     artifact: str = ""
     run: tuple[str, ...] = ()
