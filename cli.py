@@ -548,7 +548,7 @@ def serve(
 
         settings = Settings(host=host, port=port, token=read_token(token_file, os.environ), insecure=insecure, queue=queue,
                             body_bytes=max_body_mb << 20, drain_s=drain_s, unscored=unscored)
-        with Grader(sandbox.value, slots=slots, workers=workers, reward=reward.value, detail=detail.value,  # type: ignore[arg-type]
+        with Grader(sandbox.value, slots=slots, workers=workers, reward=reward.value, detail=detail.value,
                     python=python, image=image, runtime=runtime, deadline_s=deadline_s) as grader:
             try:
                 say(f"sandbox {grader.start_sandbox()}")

@@ -14,6 +14,9 @@ from assay.verifiers.grader import Grader
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
 
+HEALTH = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 1000, "health_check_timeout_ms": 3000,
+          "health_check_failure_threshold": 3}
+"""A lost node is noticed in seconds rather than in half a minute."""
 MATH = [parse_row({"id": f"m{n}", "reward": {"type": "math", "answer": str(n)}}, "here").problem for n in range(20)]
 CODE = [parse_row({"id": f"c{n}", "reward": {"type": "code", "mode": "stdin", "tests": [
     {"input": f"{n} {k}\n", "output": f"{n * k}\n"} for k in range(3)]}}, "here").problem for n in range(10)]
@@ -39,7 +42,7 @@ def cluster() -> Iterator[Any]:
     import ray
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "_system_config": HEALTH})
     nodes = [made.add_node(num_cpus=1) for _ in range(3)]
     ray.init(address=made.address, log_to_driver=False, include_dashboard=False)
     made.wait_for_nodes()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import resource
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Final
 
@@ -26,6 +27,8 @@ _LINGER_S: Final = 0.3
 _FLUSH_S: Final = 5
 """For answers on their way out when everything is graded."""
 _KEEP_ALIVE_S: Final = 75
+_OTHER_FILES: Final = 512
+"""Besides connections: slots, workers, logs."""
 _SWITCH_S: Final = 0.001
 """Python lets a computing thread go on for 5 ms before another gets its turn; that is what a request would wait for, several times."""
 
@@ -44,7 +47,7 @@ def serve(grader: GradesOne, settings: Settings, say: Callable[[str], None] = la
 
     For the main thread: it takes over SIGTERM and SIGINT while it runs. The caller closes the grader.
     """
-    with contextlib.closing(bind(settings)) as listening:
+    with contextlib.closing(bind(settings)) as listening, _open_files(settings.connections + _OTHER_FILES):
         server = Server(Service(grader, settings), say)
         say(f"listening on {url_of(listening)}")
         switch = sys.getswitchinterval()
@@ -57,6 +60,20 @@ def serve(grader: GradesOne, settings: Settings, say: Callable[[str], None] = la
             gc.unfreeze()
             sys.setswitchinterval(switch)
     return 1 if server.unfinished else 0
+
+
+@contextlib.contextmanager
+def _open_files(wanted: int) -> Iterator[None]:
+    """Room for that many, as far as the system allows: many set 1024, and a connection beyond would wait unanswered."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= wanted or soft == resource.RLIM_INFINITY:
+        yield
+        return
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def url_of(listening: socket.socket) -> str:

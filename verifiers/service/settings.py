@@ -29,7 +29,8 @@ class Settings:
     """Largest body, and largest line of a batch: a problem with its tests and responses."""
     responses: int = 1024
     """Most responses of one row."""
-    connections: int = 1024
+    connections: int = 4096
+    """Open at once; one more is answered 503."""
     idle_s: float = 60.0
     """How long a client may keep the service waiting, for bytes of a body or for room to send; then it is cut off."""
     drain_s: float = 600.0
