@@ -5,7 +5,8 @@
     short_exact  the whole prompt, for items of fewer than n tokens
     coverage     at least this share of the item's 8-grams is in the problem: copies that are edited in places; sees no boilerplate
 
-Drawings ([asy] code) and the form of the answer ("where m and n are relatively prime positive integers. Find m+n") do not count.
+In the first rule, drawings ([asy] code) and the form of the answer ("where m and n are relatively prime positive integers. Find
+m+n") do not count.
 Every hit is stored, with what is shared; a problem with any hit is out.
 """
 from __future__ import annotations
@@ -35,7 +36,7 @@ _DISTINCT: Final = 6
 _DRAWING: Final = re.compile(r"\[asy\].*?(?:\[/asy\]|\Z)", re.S)
 _ANSWER_FORM: Final = re.compile(
     r"(?:(?:(?:can|may|could)\s+be|is)\s+)?(?:(?:uniquely\s+)?(?:written|expressed)\s+)?(?:(?:as|in\s+the\s+form)\s+)?(?:\$[^$]{1,80}\$,?\s*)?"
-    r"(?:where|such\s+that)\b[^?]{0,300}?\b(?:find|compute|determine|what\s+is)\s+(?:the\s+value\s+of\s+)?"
+    r"(?:where|such\s+that)\b(?=[^?]{0,250}?\b(?:prime|coprime|integers?|divisible|square-?free)\b)[^?]{0,300}?\b(?:find|compute|determine|what\s+is)\s+(?:the\s+value\s+of\s+)?"
     r"\$?\s*[a-z](?:\s*[+-]\s*[a-z])+\s*\$?\s*[.?]?", re.I)
 """How a competition asks for an answer that is no integer: in every other problem, so no sign of a copy."""
 _SPAN: Final = 400
@@ -66,13 +67,15 @@ def find_contamination(prompts: Sequence[str], benchmarks: Sequence[Benchmark], 
     """All overlaps, ordered by prompt, benchmark and item; of several rules for one pair the first of the list above."""
     if not any(bench.prompts for bench in benchmarks):
         return []
-    tokens = Tokens(_said(prompt) for prompt in prompts)
+    tokens = Tokens(prompts)
     items = [(bench.name, item_id, prompt) for bench in benchmarks for item_id, prompt in zip(bench.ids, bench.prompts, strict=True)]
-    theirs = Tokens((_said(prompt) for _, _, prompt in items), tokens.vocabulary)
+    theirs = Tokens((prompt for _, _, prompt in items), tokens.vocabulary)
+    said = tokens.changed({n: text for n, prompt in enumerate(prompts) if (text := _said(prompt)) is not prompt})
+    they_said = theirs.changed({n: text for n, (_, _, prompt) in enumerate(items) if (text := _said(prompt)) is not prompt})
     names = {number: word for word, number in tokens.vocabulary.items()}
     found: dict[tuple[int, int], tuple[str, str]] = {}
-    for (prompt, item), (start, length) in sorted(_shared_runs(tokens, theirs, rules).items()):
-        found[prompt, item] = "ngram", _spelled(tokens.ids[start:start + length], names)
+    for (prompt, item), (start, length) in sorted(_shared_runs(said, they_said, rules).items()):
+        found[prompt, item] = "ngram", _spelled(said.ids[start:start + length], names)
     if rules.short_exact:
         for prompt, item in _whole(prompts, [text for _, _, text in items], theirs.lengths() < rules.ngram):
             found.setdefault((prompt, item), ("short_exact", prompts[prompt][:_SPAN]))
@@ -83,10 +86,13 @@ def find_contamination(prompts: Sequence[str], benchmarks: Sequence[Benchmark], 
 
 
 def _said(prompt: str) -> str:
-    """A prompt without its drawings and the form of its answer."""
+    """A prompt without its drawings and the form of its answer; itself if it has neither."""
     text = _DRAWING.sub(" ", prompt) if "[asy]" in prompt else prompt
     # The pattern is slow to fail; nearly all prompts lack the words that it turns on.
-    return _ANSWER_FORM.sub(" ", text) if "here" in text or "uch that" in text else text
+    if "here" not in text and "uch that" not in text:
+        return text
+    bare = _ANSWER_FORM.sub(" ", text)
+    return bare if bare != text else text
 
 
 def _common(pool: Tokens, bench: Tokens, n: int) -> tuple[Places, Places, Places, Places]:

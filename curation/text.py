@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -65,6 +65,19 @@ class Tokens:
             starts.append(starts[-1] + len(ids))
         self.ids: Ids = np.concatenate(runs) if runs else np.empty(0, np.uint32)
         self.starts: Places = np.array(starts, np.int64)
+
+    def changed(self, prompts: Mapping[int, str]) -> Tokens:
+        """The same with some prompts (by place) replaced; the vocabulary is shared and grows."""
+        if not prompts:
+            return self
+        other = Tokens(prompts.values(), self.vocabulary)
+        runs = [self.of(n) for n in range(len(self))]
+        for place, n in enumerate(prompts):
+            runs[n] = other.of(place)
+        result = Tokens((), self.vocabulary)
+        result.ids = np.concatenate(runs)
+        result.starts = np.concatenate([[0], np.cumsum([len(run) for run in runs])]).astype(np.int64)
+        return result
 
     def __len__(self) -> int:
         return len(self.starts) - 1

@@ -132,12 +132,21 @@ def test_boilerplate_is_nobodys() -> None:
     prompts = [f"Puzzle {chr(97 + n) * 5} about {chr(110 - n) * 4}. {tail}" for n in range(12)]
     assert hits(prompts, f"What is the tallest tower of them all? {tail}") == []
     form = "can be written as $\\frac mn$, where $m$ and $n$ are relatively prime positive integers. Find $m+n$."
-    assert hits([f"The odds {form}"], f"A share {form}") == []
+    assert hits([f"The odds of a draw in that match {form}"], f"The share of lanterns that a sailor sees from her cabin {form}") == []
     assert hits(["1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 is the input"], "Given 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 what then?") == []
 
 
 def test_many_copies_are_still_copies() -> None:
     assert {prompt for prompt, _ in hits([f"{ITEM} ({n})" for n in range(40)], ITEM)} == set(range(40))
+
+
+@pytest.mark.parametrize("item", [
+    "There are n values of x where f(x) = sin(7 pi sin(5x)) = 0. For t of these values the graph is tangent to the axis. Find $n+t$.",
+    "What is the area of the triangle? [asy] draw((0,0)--(2,3)--(10,0)--cycle); label('10 cm',(5,3),N); label('3 cm',(0,1),W); [/asy]",
+    "The number $(\\sqrt{2}+\\sqrt{3})^3$ can be written as $a\\sqrt 2 + b\\sqrt 3$, where $a$ and $b$ are integers. What is $a+b$?",
+])
+def test_a_copy_is_found_whatever_it_is_made_of(item: str) -> None:
+    assert [prompt for prompt, _ in hits(["Nothing of it.", f"Question. {item} Answer:"], item)] == [1]
 
 
 def test_edited_copies_are_covered() -> None:
