@@ -285,13 +285,12 @@ def play_assert(code: types.CodeType, data: bytes, out: int, entry: str | None, 
     status, answer = 0, b""
     try:
         exec(code, space)
-        defined = space.get("check")
         target = resolve(space, entry) if entry else None
         guard = Guard(data.decode("utf-8", "replace"), module)
         guard.restore(MODULES)
         tests = TestSpace(space, entry, guard)
         exec(compile(data, "test.py", "exec", 0, True), tests, tests)
-        check = tests.get("check", defined)
+        check = tests.get("check")       # of the tests alone: one of the program's decides nothing
         if check is not None:
             check(guard.wrap(target))
         answer = b"D" + next(hidden)
@@ -364,8 +363,8 @@ class Guard:
         if not kind.__flags__ & HEAP_TYPE:
             return False
         home = sys.modules.get(str(kind.__module__))
-        if home is None or home is self.module or getattr(home, "__spec__", None) is None:
-            return True
+        if home is None or home is self.module or getattr(home, "__spec__", None) is None or kind.__module__ == "unittest.mock":
+            return True                  # mock.ANY equals everything
         found: Any = home
         for name in kind.__qualname__.split("."):
             found = getattr(found, name, None)
@@ -385,7 +384,7 @@ class Guarded:
         return getattr(self.__wrapped__, name)
 
 
-class TestSpace(Head):  # type: ignore[misc]  # dict[str, Any] can be derived from
+class TestSpace(Head):
     """Globals of the tests: the program's, seen as they are now, its functions guarded. With an entry point, the tests mean Python's own
     builtins and not what the program calls by the same name; without one, a function of the program may be called `sum`."""
 
