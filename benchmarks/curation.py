@@ -157,7 +157,8 @@ def _duplicates(pools: dict[str, list[PoolRow]]) -> None:
 
 def _reformat(prompt: str, dice: random.Random) -> str:
     text = "".join(dice.choice([" ", "  ", "\n"]) if letter == " " else letter for letter in prompt)
-    text = re.sub(r"(?<!\\)\$([^$]+)\$", r"\\( \1 \\)", text).replace("\\frac", "\\dfrac")
+    if "\\$" not in text and text.count("$") % 2 == 0:     # else dollars are money
+        text = re.sub(r"\$([^$]+)\$", r"\\( \1 \\)", text).replace("\\frac", "\\dfrac")
     shout = "\\" not in text and dice.random() < 0.3
     return f"  {text.upper() if shout else text} "
 

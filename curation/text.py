@@ -23,8 +23,9 @@ Ids = npt.NDArray[np.uint32]
 Places = npt.NDArray[np.int64]
 
 _WORD: Final = re.compile(r"[぀-ヿ㐀-鿿豈-﫿가-힯]|[0-9]+|[^\W\d_]+|[+\-*/=<>^%!]")
-_FORMAT: Final = re.compile(r"\\left|\\right|\\[,;:! ()\[\]]|\\(?:quad|qquad|displaystyle|textstyle)\b|~|(?<!\\)\$|[*_]{2,}")
-_FRACTION: Final = re.compile(r"\\[dtc]frac\b")
+_FORMAT: Final = re.compile(
+    r"\\left(?![a-z])|\\right(?![a-z])|(?<!\\)\\[,;:! ()\[\]]|\\(?:quad|qquad|displaystyle|textstyle)(?![a-z])|~|(?<!\\)\$|[*_]{2,}")
+_FRACTION: Final = re.compile(r"\\[dtc]frac(?![a-z])")
 _SPACE: Final = re.compile(r"\s+")
 _LOOSE_SPACE: Final = re.compile(r"(?<!\w) | (?!\w)")
 _TRAILING: Final = " .?!:;"
@@ -34,7 +35,7 @@ _STEP: Final = np.uint64(0xD6E8FEB86659FD93)
 
 def exact_key(prompt: str) -> str:
     """Equal for two prompts that only spacing, letter case, LaTeX delimiters and sizes, or closing punctuation tell apart."""
-    text = _fold(prompt)
+    text = _SPACE.sub(" ", _fold(prompt))
     text = _SPACE.sub(" ", _FRACTION.sub(r"\\frac", _FORMAT.sub(" ", text)))
     return _LOOSE_SPACE.sub("", text).strip(_TRAILING)
 

@@ -15,6 +15,8 @@ SAME = [
     ("What is $\\frac{1}{2} + 1$?", "what is  \\(\\dfrac{1}{2}+1\\)"),
     ("Find $x$ in \\[x+1=2\\].", "Find $x$ in $$x + 1 = 2$$"),
     ("Solve  for\n x : $\\left( x \\right)^2 = 4$", "Solve for x: $(x)^2=4$"),
+    ("Let $A = \\begin{pmatrix} 1 & 2 \\\\ -3 & x \\end{pmatrix}$", "let \\(A=\\begin{pmatrix}1&2\\\\\n-3&x\\end{pmatrix}\\)"),
+    ("$\\frac1{x}$ or\\ 77", "$\\dfrac1{x}$ or\\\n77"),
     ("Ｗｈａｔ ｉｓ １+１?", "What is 1+1?"),
 ]
 DIFFERENT = [
