@@ -4,7 +4,7 @@
     from assay.verifiers.adapters.trl import TrlReward
     trainer = GRPOTrainer(model, reward_funcs=TrlReward(Grader(reward="difficulty_soft")), ...)
 
-The data set's columns say what is right (columns.py). What is unscored is None: TRL (1.0 and newer) leaves such a completion out
+The data set's columns say what is right (columns.py). What is unscored is None: TRL (1.16) leaves such a completion out
 of its group's mean and gives it no advantage, as long as no other reward function scores it; with several reward functions TRL sums
 what is not None, so there a None of this one counts as 0 in the sum. `AsyncTrlReward` is awaited on TRL's own event loop.
 
