@@ -57,7 +57,7 @@ def program(choice: tuple[int, ...]) -> Program:
     return Program("\n".join(place[n] for place, n in zip(PLACES, choice, strict=True)))
 
 
-def measured_tiers(seed: int = 0, rollouts: int = 128) -> tuple[list[int], list[float]]:
+def measured_tiers(rollouts: int = 128, seed: int = 0) -> tuple[list[int], list[float]]:
     """Each test's tier and pass rate over rollouts of the untrained policy."""
     draw = random.Random(seed)
     choices = [tuple(draw.randrange(len(place)) for place in PLACES) for _ in range(rollouts)]
@@ -123,9 +123,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--steps", type=int, default=80)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--rollouts", type=int, default=128, help="of the untrained policy, for the tiers")
     parser.add_argument("--plot", type=Path, help="write the curves there, as SVG")
     options = parser.parse_args()
-    tiers, rates = measured_tiers()
+    tiers, rates = measured_tiers(options.rollouts)
     for text, rate, tier in sorted(zip(INPUTS, rates, tiers, strict=True), key=lambda row: -row[1]):
         print(f"tier {tier}  pass rate {rate:.2f}  {text!r}")
     task = problem(tiers)

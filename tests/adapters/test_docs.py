@@ -49,7 +49,7 @@ def test_the_versions_told_are_those_tested() -> None:
 
 def test_comparing_rewards(tmp_path: Path) -> None:
     script = ROOT / "examples" / "rl" / "compare_rewards.py"
-    done = subprocess.run([sys.executable, str(script), "--steps", "6", "--seeds", "1", "--plot", str(tmp_path / "plot.svg")],
+    done = subprocess.run([sys.executable, str(script), "--steps", "3", "--seeds", "1", "--rollouts", "24", "--plot", str(tmp_path / "plot.svg")],
                           capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert set(json.loads(done.stdout.splitlines()[-1])) == {"all_tests", "difficulty_soft", "difficulty_strict"}

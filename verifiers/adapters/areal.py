@@ -1,6 +1,6 @@
 """AReaL: a reward for RLVRWorkflow.
 
-    workflow = RLVRWorkflow(reward_fn=reward.blocking, ...)
+    workflow = RLVRWorkflow(..., reward_fn=reward.blocking)
     workflow.async_reward_fn = reward              # reward = ArealReward(Grader(), unscored="raise")
 
 AReaL wraps a blocking reward function in a pool of processes, and gives 0 to a sample that waited there too long: a silent zero. So
