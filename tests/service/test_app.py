@@ -57,7 +57,7 @@ def test_a_line_is_that_of_assay_grade(tmp_path: Any) -> None:
         return [{key: value for key, value in line.items() if key not in ("cpu_s", "wall_s")} for line in lines]
 
     assert settled(served) == settled(written)
-    assert [line["verdict"] for line in served] == ["AC", "WA", "NA"]
+    assert [line["score"] for line in served] == [1.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize(("body", "said"), [
@@ -335,14 +335,19 @@ def test_draining_has_an_end(grader: Scripted) -> None:
 
 def test_no_answer_is_lost_or_mixed_up_among_many_clients(grader: Scripted) -> None:
     async def ask(url: str) -> None:
-        async with httpx.AsyncClient(base_url=url, trust_env=False, limits=httpx.Limits(max_connections=32)) as http:
+        turns = asyncio.Semaphore(32)
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as http:
             async def one(n: int) -> None:
+                async with turns:
+                    await ask_for(n)
+
+            async def ask_for(n: int) -> None:
                 right = n % 3 != 0
                 answer = await http.post("/grade", json={"id": f"q{n}", "reward": MATH, "responses": ["right" if right else "wrong"]})
                 [line] = answer.json()["grades"]
                 assert (line["id"], line["score"]) == (f"q{n}", float(right))
-            await asyncio.gather(*(one(n) for n in range(1000)))
+            await asyncio.gather(*(one(n) for n in range(400)))
 
     with running(grader, queue=4096) as service:
         asyncio.run(ask(service.url))
-        assert len(grader.seen) == 1000
+        assert len(grader.seen) == 400
