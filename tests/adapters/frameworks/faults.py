@@ -5,6 +5,7 @@
 """
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -19,7 +20,7 @@ from assay.core.errors import WorkerDied
 from assay.sandbox.execution import Job
 from assay.verifiers import grader as module
 
-from ..support import ADD_TEXT, CRASH, HUNGRY, RIGHT, WRONG
+from ..support import ADD, ADD_TEXT, CRASH, HUNGRY, RIGHT, WRONG
 
 Verifier = module.CodeVerifier
 
@@ -28,13 +29,16 @@ def marked(mark: str) -> str:
     return f"```python\n# {mark}\nprint(sum(map(int, input().split())))\n```"
 
 
+PATIENT = json.dumps({**ADD, "limits": {"cpu_s": 2, "wall_s": 120}})
+DEADLINE_S = 10.0
+"""Long enough for whatever works, on a busy machine."""
 HANG = "```python\n# hang\nimport time\ntime.sleep(60)\n```"
 # reference, response, score, reason (None: any)
 FAULTS: tuple[tuple[Any, Any, float | None, str | None], ...] = (
     (ADD_TEXT, RIGHT, 1.0, "accepted"),
     (ADD_TEXT, marked("raise"), None, "internal_error"),
     ("72", r"\boxed{72}", 1.0, "equal"),
-    (ADD_TEXT, HANG, None, "deadline_exceeded"),
+    (PATIENT, HANG, None, "deadline_exceeded"),
     (ADD_TEXT, WRONG, 0.0, "wrong_answer"),
     (ADD_TEXT, HUNGRY, 0.0, "memory_limit"),            # the response's own fault, and said so
     (ADD_TEXT, marked("worker"), None, "worker_died"),

@@ -20,7 +20,7 @@ from assay.verifiers.adapters.trl import AsyncTrlReward, TrlReward
 
 from ..support import ADD_TEXT, CASES, RIGHT, SCORES, WRONG
 from .bytes_tokenizer import bytes_tokenizer
-from .faults import FAULTS, REASONS
+from .faults import DEADLINE_S, FAULTS, REASONS
 
 pytestmark = pytest.mark.rl
 GROUP = 2
@@ -85,7 +85,7 @@ def test_the_loop(grader: Grader, tmp_path: Path, kind: Callable[..., Any], chat
 @pytest.mark.parametrize("kind", [Canned, AsyncCanned])
 def test_faults_in_the_loop(tmp_path: Path, faults: Callable[[], None], kind: Callable[..., Any]) -> None:
     """No silent zero, the neighbours' grades as ever, every fault in the metrics."""
-    with Grader("local", slots=1, workers=1, deadline_s=5) as g:
+    with Grader("local", slots=1, workers=1, deadline_s=DEADLINE_S) as g:
         faults()
         reward = kind(g)
         trainer = train(tmp_path, reward, FAULTS)

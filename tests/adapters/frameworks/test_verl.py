@@ -24,7 +24,7 @@ from assay.verifiers.adapters.unscored import Unscored
 
 from ..support import ADD_TEXT, CASES, RIGHT, SCORES, WRONG
 from .bytes_tokenizer import bytes_tokenizer
-from .faults import FAULTS, REASONS
+from .faults import DEADLINE_S, FAULTS, REASONS
 
 pytestmark = pytest.mark.rl
 TOKENIZER = bytes_tokenizer()
@@ -126,7 +126,7 @@ def test_raise() -> None:
 def test_faults_in_the_loop(faults: Callable[[], None], name: str) -> None:
     """No silent zero, the neighbours' grades as ever, every fault marked in the batch and in the metrics."""
     faults()
-    settings = {**SETTINGS, "deadline_s": 5.0 if name == "compute_score" else 5.5}      # a Grader of its own
+    settings = {**SETTINGS, "deadline_s": DEADLINE_S + (name == "compute_score_async")}      # a Grader of its own
     data = run_loop(batch(FAULTS), name, **settings)
     rewards, extra = extract_reward(data)
     assert rewards.sum(dim=1).tolist() == filled([score for _, _, score, _ in FAULTS])
