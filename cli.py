@@ -117,7 +117,7 @@ def grade(
             say(f"rejected: more, see {output}.rejected.jsonl")
 
     with errors_as_one_line(), stopping_cleanly(lambda: _stopped(summary, output)), progress("grading") as advance:
-        with Grader(sandbox.value, slots=slots, workers=workers, reward=reward.value, detail=detail.value,  # type: ignore[arg-type]
+        with Grader(sandbox.value, slots=slots, workers=workers, reward=reward.value, detail=detail.value,
                     python=python, image=image, runtime=runtime, cache=cache, fail_first=fail_first) as grader:
             grade_file(source, output, grader, resume=resume, overwrite=overwrite, summary=summary, on_rejected=rejected,
                        on_line=lambda s: advance(s.graded))

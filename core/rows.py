@@ -188,7 +188,7 @@ def _opened(path: str | Path, kind: str) -> Iterator[BinaryIO]:
             import pyarrow as pa
 
             with pa.CompressedInputStream(raw, "zstd") as unpacked:
-                yield io.BufferedReader(unpacked)  # type: ignore[misc]
+                yield io.BufferedReader(unpacked)
         else:
             yield raw
 
