@@ -1,10 +1,10 @@
 """Duplicates inside a pool, as clusters: exact ones by `exact_key`, near ones by their 3-grams.
 
 Two prompts are near duplicates if the Jaccard similarity of their 3-gram sets reaches the threshold, they name the same numbers
-(variants of one template with other numbers are other problems), and their golds are the same text, and say something (yes and no
-do not); or the similarity reaches 0.95 and they have the same brackets: then it is the same question, and math golds that differ
-are in conflict. Candidates come from MinHash (64 permutations, 16 bands of 4: finds 98.8 % of the pairs at 0.7, 99.98 % at 0.8),
-and every candidate is compared exactly.
+(variants of one template with other numbers are other problems), and their golds are the same text, and say something (yes, no and
+letters of options do not); or the similarity reaches 0.95 and they have the same brackets: then it is the same question, and math
+golds that differ are in conflict. Candidates come from MinHash (63 permutations, 21 bands of 3: finds 99.4 % of the pairs at 0.6,
+99.98 % at 0.7), and every candidate is compared exactly.
 Source: MiMo-7B report, 3.2 ("global n-gram deduplication"); the details are ours.
 """
 from __future__ import annotations
@@ -23,12 +23,12 @@ from .text import Hashes, Tokens, exact_key, mix, ngrams
 __all__ = ["Cluster", "exact_clusters", "near_clusters"]
 
 _SHINGLE: Final = 3
-_BANDS: Final = 16
-_ROWS: Final = 4
+_BANDS: Final = 21
+_ROWS: Final = 3
 _CROWD: Final = 64
 """Of a larger bucket only neighbours are compared: equal ones chain up all the same."""
 _SAME_QUESTION: Final = 0.95
-_POOR_GOLD: Final = re.compile(r'\W*(?:true|false|yes|no|)\W*', re.I)
+_POOR_GOLD: Final = re.compile(r"\W*(?:text\W*)?(?:true|false|yes|no|[a-j]|)\W*", re.I)
 _NUMBER: Final = re.compile(r"\d+")
 _BRACKET: Final = re.compile(r"[()\[\]{}<>]")
 

@@ -69,7 +69,7 @@ class ContaminationRules(BaseModel):
 class DuplicateRules(BaseModel):
     model_config = _CONFIG
     exact: bool = True
-    near: float = Field(default=0.7, ge=0, le=1)
+    near: float = Field(default=0.6, ge=0, le=1)
     exempt_sources: Texts = ()
 
 
