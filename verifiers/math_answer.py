@@ -17,7 +17,7 @@ from .workers import WorkerPool, WorkerReply
 __all__ = ["MathVerifier", "verify_math"]
 
 _TIER_3: Final = f"{__package__}.mathexpr.sympy_tier:math_verify_equal"
-_PRELOAD: Final = ("sympy", "math_verify", "latex2sympy2_extended")
+_PRELOAD: Final = (f"{__package__}.mathexpr.sympy_tier:warm_up",)
 _DEFAULT: Final = MathPolicy()
 OWN_SHARE: Final = 0.4
 """Of the budget, in CPU time, for the tiers of this process; the last tier has what is left of it."""

@@ -75,7 +75,7 @@ def labelled_rows(path: Path) -> Iterator[tuple[str, str, bool]]:
 def bench_math(rows: Iterable[tuple[str, str, bool]], *, with_math_verify: bool = True) -> dict[str, Score]:
     """The scores of "assay" and, if asked for, of "Math-Verify"."""
     ours, theirs = Score(), Score()
-    pool = WorkerPool(1, preload=("sympy", "math_verify", "latex2sympy2_extended"))
+    pool = WorkerPool(1, preload=(f"{__package__}.mathexpr.sympy_tier:warm_up",))
     try:
         for n, (gold, response, label) in enumerate(rows):
             grade = verify_math(gold, response)

@@ -29,8 +29,11 @@ def main() -> int:
     os.dup2(silent, 1)                          # a library that prints must not break the protocol
     signal.signal(signal.SIGALRM, signal.SIG_DFL)       # the default action: the kernel ends the process
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    for module in setup["preload"]:
-        importlib.import_module(module)
+    for entry in setup["preload"]:
+        module, _, function = entry.partition(":")
+        loaded = importlib.import_module(module)
+        if function:
+            getattr(loaded, function)()
     resource.setrlimit(resource.RLIMIT_AS, (setup["memory_bytes"], setup["memory_bytes"]))
     functions: dict[str, Callable[..., Any]] = {}
     _write(replies, {"cpu_s": time.process_time()})

@@ -166,7 +166,7 @@ class _Worker:
 class WorkerPool:
     """`size` workers, started when first needed. Thread-safe; usable in any process, forked ones included.
 
-    preload: modules that a worker imports before it says that it is ready.
+    preload: what a worker does before it says that it is ready: modules that it imports, "module:function"s that it calls.
     """
 
     def __init__(self, size: int = 1, *, preload: Sequence[str] = (), memory_bytes: int = WORKER_BYTES) -> None:

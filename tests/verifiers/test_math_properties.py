@@ -128,7 +128,8 @@ TOKENS = ["\\frac", "{", "}", "(", ")", "[", "]", "\\{", "\\}", "1", "2", "x", "
           "\\le", ",", ";", "\\sqrt", "\\sin", "\\log", "!", "%", "|", "\\left", "\\right", "\\begin{pmatrix}",
           "\\end{pmatrix}", "&", "\\\\", "\\text{cm}", "\\text{", "\\infty", "\\cup", "\\pm", "\\cdots", " ", "$", "\\boxed{",
           "answer is", "and", "or", "'", ".", "^\\circ", "\\in", "\\mathbb{R}", "\\sum", "\\int", "0"]
-TOKENS += ["①", "²", "₃", "٣", "½", "𝟙", "−", "√", "∞", "９", "9" * 50, "1,234", "0.5", "1e9", "_2", "_{10}", "th", "million", "log", "PM", "12:30", "(A)"]
+TOKENS += ["①", "²", "₃", "٣", "½", "𝟙", "−", "√", "∞", "９", "9" * 50, "1,234", "0.5", "1e9", "_2", "_{10}", "th", "million", "log", "PM", "12:30",
+           "(A)", "A.", "\\left]", "\\right[", "\\pmod", "\\mid", ":", "\\setminus"]
 soups = st.lists(st.sampled_from(TOKENS), max_size=25).map("".join)
 
 

@@ -39,6 +39,7 @@ _LAST_TIER: Final = frozenset({"operator_int", "operator_iint", "operator_sum", 
 _WORD: Final = re.compile(r"(?<![A-Za-z\\])[A-Za-z]{4,}|[,;\n$]")
 _BOUNDS: Final = re.compile(r"_\s*\{[^{}]*\}")
 _GROUPED: Final = re.compile(r"-?\d{1,3}(?:,\d{3})+")
+_CIRCLED: Final = re.compile(r"[①-⑳](?:[\s,、;，；和]*[①-⑳])*")
 _DECIMAL_COMMA: Final = re.compile(r"-?\d{1,12},\d{1,12}")
 _DECIMAL: Final = re.compile(r"-?\d{1,12}\.\d{1,12}")
 
@@ -80,6 +81,11 @@ def compare_texts(gold: str, answer: str, policy: MathPolicy, work: Work, questi
     by_text = _by_text(a, b)
     if by_text is not None:
         return Outcome(by_text, "equal" if by_text else "different")
+    option_a, option_b = _option(_bare(a)), _option(_bare(b))
+    if (option_a is None) != (option_b is None):        # (B) 5 against 5
+        rest, other = (option_a[1], b) if option_a else (option_b[1] if option_b else "", a)
+        if len(rest) < len(gold) + len(answer) and compare_texts(rest, other, policy, work).same:
+            return Outcome(True, "equal")
     first, second = parsed(a), parsed(b)
     if first.node is None or second.node is None:
         words_a, words_b = normal_words(cleaned(a)), normal_words(cleaned(b))
@@ -193,6 +199,8 @@ def _by_text(a: str, b: str) -> bool | None:
     first, second = _TIME.fullmatch(bare_a), _TIME.fullmatch(bare_b)
     if first and second and (_is_time(first) or _is_time(second)):
         return _same_time(first, second)
+    if _CIRCLED.fullmatch(bare_a) and _CIRCLED.fullmatch(bare_b):
+        return sorted(re.findall("[①-⑳]", bare_a)) == sorted(re.findall("[①-⑳]", bare_b))
     for one, other in ((bare_a, bare_b), (bare_b, bare_a)):
         if _DECIMAL_COMMA.fullmatch(one) and _DECIMAL.fullmatch(other):
             if one.replace(",", ".") == other:      # 2,74 as it is written on the continent
@@ -225,7 +233,7 @@ def _option(text: str) -> tuple[str, str] | None:
     if match is None:
         return None
     rest = match[3].strip()
-    if not rest or re.search(r"\(\s*[A-J]\s*\)", rest):
+    if not rest or re.search(r"\(\s*[A-J]\s*\)", rest) or _OPTION.match(rest):
         return None
     return match[1] or match[2], rest
 

@@ -40,7 +40,11 @@ MAX_PRINTED_BITS: Final = 13_000
 MAX_ITEMS: Final = 128
 MAX_PAIRS: Final = 4_000
 _PARAMETERS: Final = frozenset("knmljpqts")
-_UNIT_POLICY: Final = ("optional", "required", "ignored")
+_NUMBER_SETS: Final = {
+    "bbZ": ("integers", "all integers", "any integer", "every integer"), "bbQ": ("rational numbers", "all rational numbers", "all rationals"),
+    "bbC": ("complex numbers", "all complex numbers"),
+    "bbN": ("positive integers", "all positive integers", "natural numbers", "all natural numbers"),
+    "bbZ^+": ("positive integers", "all positive integers"), "bbN^*": ("positive integers", "all positive integers")}
 _NONE: Final = Unit("", None)
 
 
@@ -161,6 +165,10 @@ def _is_name(node: Node) -> bool:
             return all(isinstance(arg, Sym) for arg in args)
         case Call(op="abs", args=(inner,)):
             return _is_name(inner)
+        case Call(op="sin" | "cos" | "tan" | "cot", args=(Sym(name=name),)):
+            return name.isupper() or len(name) > 2          # an angle, A or theta; sin x = 0 is an equation
+        case Call(op="div", args=(Sym(), Sym())) | SetOp(args=(Sym(), Sym())):
+            return True
         case Seq(brackets="()", items=items):
             return all(isinstance(item, Sym) and _is_name(item) for item in items)
         case Seq(brackets="", items=items):
@@ -287,10 +295,31 @@ def _renamed_parameter(a: _Named, b: _Named, c: Comparison) -> bool:
         return False
     if isinstance(a.value, Sym) or isinstance(b.value, Sym):
         return False
-    if not any(isinstance(one, Sym) and one.name == "pi" or isinstance(one, Call) and one.op == "deg" for one in walk(a.value)):
-        return False
-    (old,), (new,) = first, second
-    return c.equal(_plain(substitute(a.value, {old: Sym(new)})), _plain(b.value))
+    return _has_period(a.value) and _renamed_values(a.value, b.value, c)
+
+
+def _has_period(node: Node) -> bool:
+    return any(isinstance(one, Sym) and one.name == "pi" or isinstance(one, Call) and one.op == "deg" for one in walk(node))
+
+
+def _is_family(a: Node, b: Node) -> bool:
+    """k pi against n pi, both without a name: a period, and one integer parameter each."""
+    first, second = symbols(a), symbols(b)
+    return len(first) == len(second) == 1 and first != second and (first | second) <= frozenset("knml") and _has_period(a) and _has_period(b)
+
+
+def _renamed_values(a: Node, b: Node, c: Comparison) -> bool:
+    (old,), (new,) = symbols(a), symbols(b)
+    return c.equal(_plain(substitute(a, {old: Sym(new)})), _plain(b))
+
+
+def _same_residue(a: Call, b: Call) -> bool:
+    """1 mod 3 and 4 mod 3."""
+    values = [_key(arg) for arg in (*a.args, *b.args)]
+    if any(value is None or value.denominator != 1 for value in values):
+        return a == b
+    r, m, s, n = (int(value) for value in values if value is not None)
+    return m == n != 0 and (r - s) % m == 0
 
 
 # -- equations -------------------------------------------------------------------------------------------------------------------------
@@ -346,7 +375,7 @@ def _is_set_like(node: Node) -> bool:
         return any(op in ("<", "<=", ">", ">=", "!=", "in") for op in node.ops)
     if isinstance(node, Seq) and node.brackets == "":
         return all(isinstance(item, Rel) and any(op in ("<", "<=", ">", ">=", "!=") for op in item.ops) for item in node.items)
-    return node == Sym("bbR") or isinstance(node, Seq) and node.brackets in ("(]", "[)")
+    return isinstance(node, Sym) and node.name.startswith("bbR") or isinstance(node, Seq) and node.brackets in ("(]", "[)")
 
 
 def _as_sets(a: Node, b: Node, c: Comparison) -> str | None:
@@ -403,6 +432,10 @@ def _same_values(a: Node, b: Node, c: Comparison, depth: int) -> bool:
         return all(c.equal(Call("mul", (a.args[0], y)), Call("mul", (b.args[0], x))) for x, y in zip(a.args[1:], b.args[1:], strict=True))
     if a == Sym("empty") or b == Sym("empty"):
         return a == b
+    if isinstance(a, Call) and isinstance(b, Call) and a.op == b.op == "pmod":
+        return _same_residue(a, b)
+    if not isinstance(a, Quant) and not isinstance(b, Quant) and _is_family(a, b):
+        return _renamed_values(a, b, c)
     return _same_quantity(a, b, c)
 
 
@@ -469,6 +502,9 @@ def _same_lists(a: Node, b: Node, first: list[Node], second: list[Node], c: Comp
         by_label = dict(zip(labels[1], second, strict=True))
         return len(first) == len(second) and all(_same(item, by_label[label], c, depth + 1)
                                                  for label, item in zip(labels[0], first, strict=True))
+    names = {_base_name(one) for label in labels for one in label or ()}
+    if len(names) == 1 and all(bare) and (_numbered(labels[0]) or _numbered(labels[1])):
+        return _without_order(_values(first), _values(second), c, depth)        # x_1 = 1, x_2 = 2 against x = 2 or x = 1
     for label in labels:
         if label and len(set(label)) == len(label) > 1:
             return _in_order(first, second, c, depth)       # different labels: a=2, b=3 against 2, 3
@@ -487,6 +523,18 @@ def _same_lists(a: Node, b: Node, first: list[Node], second: list[Node], c: Comp
 def _labels(items: Sequence[Node]) -> list[object] | None:
     found = [named for item in items if (named := _named(item))]
     return [_label_key(named.label) for named in found] if len(found) == len(items) else None
+
+
+def _base_name(label: object) -> str:
+    return label.name.partition("_")[0] if isinstance(label, Sym) else repr(label)
+
+
+def _numbered(labels: list[object] | None) -> bool:
+    return bool(labels) and all(isinstance(one, Sym) and one.name.partition("_")[2].isdecimal() for one in labels or ())
+
+
+def _values(items: list[Node]) -> list[Node]:
+    return [named.value if (named := _named(item)) else item for item in items]
 
 
 def _unlabelled(items: list[Node]) -> list[Node]:
@@ -603,6 +651,8 @@ def _same_words(a: Node, b: Node, c: Comparison) -> bool:
     assert isinstance(words, Words)
     if other == Sym("empty"):
         return words_equal(words.text, "no solution")
+    if isinstance(other, Sym) and other.name in _NUMBER_SETS:
+        return words.text in _NUMBER_SETS[other.name]
     if other == Sym("oo"):
         return words.text in ("infinity", "positive infinity", "infinite")
     value = words_number(words.text)

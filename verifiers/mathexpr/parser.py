@@ -268,6 +268,10 @@ class _Parser:
                     self.at += 3 if braced else 1
                     node = Quant(node.args[0], _TEMPERATURES[scale.text])
                     continue
+            if token.kind == "op" and token.text == "pmod":
+                self.at += 1
+                node = Call("pmod", (node, self.argument()))
+                continue
             if token.kind == "op" and token.text in ("*", "/", "mod", "over"):
                 self.at += 1
                 right = self.signed_power()
@@ -288,6 +292,8 @@ class _Parser:
                     continue
                 before = self.peek(-1) if self.at else self.end_token
                 right = self.power()
+                if isinstance(right, Rel) and right.ops == ("in",) and isinstance(right.sides[1], Sym) and right.sides[1].name.startswith("bb"):
+                    continue            # pi/4 + k pi (k in Z)
                 if (isinstance(node, Num) and isinstance(right, Num) and node.value.denominator == 1 and right.value.denominator == 1
                         and before.kind == "num" and token.kind == "num"):
                     if self.is_op("/") and self.peek(1).kind == "num":      # 3 1/2

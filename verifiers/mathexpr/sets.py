@@ -49,6 +49,10 @@ def as_set(node: Node, work: Work) -> RealSet | None:
             return RealSet(tuple(Interval(item, True, item, True) for item in items))
         case Sym(name="bbR"):
             return RealSet((_ALL,))
+        case Sym(name="bbR^+"):
+            return RealSet((Interval(Num(Fraction(0)), False, _INFINITY, False),))
+        case Sym(name="bbR^-"):
+            return RealSet((Interval(_MINUS_INFINITY, False, Num(Fraction(0)), False),))
         case Words(text="all real numbers" | "all reals" | "all real" | "real numbers" | "r"):
             return RealSet((_ALL,))
         case Rel():
@@ -98,6 +102,10 @@ def _relation(node: Rel, work: Work) -> RealSet | None:
     if ops == ("!=",):
         for variable, value in ((sides[0], sides[1]), (sides[1], sides[0])):
             if isinstance(variable, Sym) and variable.name not in symbols(value) and not isinstance(value, Seq):
+                if isinstance(value, Call) and value.op == "pm" and value.args[0] == Num(Fraction(0)):
+                    minus, plus = Call("neg", (value.args[1],)), value.args[1]
+                    return RealSet((Interval(_MINUS_INFINITY, False, minus, False), Interval(minus, False, plus, False),
+                                    Interval(plus, False, _INFINITY, False)), variable.name)
                 return RealSet((Interval(_MINUS_INFINITY, False, value, False), Interval(value, False, _INFINITY, False)), variable.name)
         return None
     if not all(op in _FLIP for op in ops):

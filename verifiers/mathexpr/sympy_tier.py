@@ -3,7 +3,12 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["math_verify_equal", "math_verify_response"]
+__all__ = ["math_verify_equal", "math_verify_response", "warm_up"]
+
+
+def warm_up() -> None:
+    """The first parse builds the parser's tables: half a second that is no grade's work."""
+    math_verify_equal("\\sum_{k=1}^{2} k", "\\int_0^1 6x\\,dx")
 
 
 def math_verify_equal(gold: str, answer: str) -> bool:
