@@ -102,5 +102,6 @@ def running(grader: Any, **settings: Any) -> Iterator[Running]:
             if isinstance(grader, Scripted):
                 grader.go.set()
             found.terminate()
+            found.terminate()       # at once: a slow end is a test of its own
             thread.join(20)
             assert not thread.is_alive()
