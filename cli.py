@@ -430,16 +430,26 @@ def export(
     catalog: CatalogFile,
     output: Annotated[str, typer.Option("-o", "--output", metavar="OUT", help=".parquet, .jsonl, .jsonl.gz or .jsonl.zst.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
+    size: Annotated[int | None, typer.Option(min=1, help="Draw so many problems, and write OUT.manifest.json.", show_default=False)] = None,
+    weight: Annotated[list[str] | None, typer.Option(metavar="WEIGHT", show_default=False,
+                                                     help="With --size: domain=NAME:W, source=NAME:W or difficulty=LOW-HIGH:W.")] = None,
+    seed: Annotated[int, typer.Option(help="With --size: another seed draws another mix.")] = 0,
 ) -> None:
     """Write the kept problems, in the wire format, with their pass rates; `assay grade` and `assay curate` read them.
 
     Example: `assay export out/examples.duckdb -o kept.parquet`
+
+    Or a mix: `assay export out/examples.duckdb -o mix.jsonl --size 30 --weight domain=code:2 --weight difficulty=0.2-0.8:3 --seed 1`
     """
     from assay.curation.catalog import Catalog
     from assay.curation.export import export_kept
+    from assay.curation.mixture import Mix, parse_weights
 
+    if size is None and (weight or seed):
+        fail("--weight and --seed go with --size", 2)
     with errors_as_one_line(), Catalog.open(catalog, read_only=True) as opened, progress("exporting") as advance:
-        count = export_kept(opened, output, overwrite=overwrite, advance=advance)
+        mix = Mix(size, seed, parse_weights(weight or ())) if size is not None else None
+        count = export_kept(opened, output, overwrite=overwrite, mix=mix, advance=advance)
     say(f"{count} kept problems are in {output}")
 
 

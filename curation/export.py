@@ -23,6 +23,7 @@ from typing import IO, Any, Final
 from ..core.errors import InputError, UsageError
 from ..core.rows import row_format
 from .catalog import Catalog
+from .mixture import Drawn, Mix, draw
 
 __all__ = ["export_kept"]
 
@@ -30,8 +31,12 @@ _BATCH: Final = 1000
 _NESTED: Final = ("reward", "solutions", "metadata", "pass_rates")
 
 
-def export_kept(catalog: Catalog, target: str, *, overwrite: bool = False, advance: Callable[[int], None] = lambda _: None) -> int:
-    """How many rows were written. Raises: UsageError (target exists; no finished run), InputError (cannot be written)."""
+def export_kept(catalog: Catalog, target: str, *, overwrite: bool = False, mix: Mix | None = None,
+                advance: Callable[[int], None] = lambda _: None) -> int:
+    """How many rows were written; with `mix` a drawn part of them, and `TARGET.manifest.json` beside.
+
+    Raises: UsageError (target exists; no finished run), InputError (cannot be written).
+    """
     kind = row_format(target)
     place = Path(target)
     if place.exists() and not overwrite:
@@ -46,10 +51,13 @@ def export_kept(catalog: Catalog, target: str, *, overwrite: bool = False, advan
         raise InputError(f"{target}: cannot be written: {error.strerror}") from error
     beside = Path(name)
     try:
-        rows = _counted(_rows(catalog), advance)
+        places, manifest = draw(_drawable(catalog), mix) if mix else (None, {})
+        rows = _counted(_rows(catalog, None if places is None else set(places)), advance)
         count = _write_parquet(beside, rows) if kind == "parquet" else _write_jsonl(beside, kind, rows)
         beside.chmod(0o666 & ~_umask())
         beside.replace(place)
+        if mix:
+            Path(f"{target}.manifest.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n")
     except OSError as error:
         raise InputError(f"{target}: cannot be written: {error.strerror or error}; what was there is as it was") from error
     finally:
@@ -58,7 +66,16 @@ def export_kept(catalog: Catalog, target: str, *, overwrite: bool = False, advan
     return count
 
 
-def _rows(catalog: Catalog) -> Iterator[dict[str, Any]]:
+def _drawable(catalog: Catalog) -> Iterator[Drawn]:
+    """Of each kept row what a mix looks at; the pass rate is the policy's."""
+    for row, key, source, domain, rate in catalog.rows(
+            "SELECT d.row, d.problem_id, d.source, d.domain, r.rate FROM v_decision d LEFT JOIN (SELECT problem_id, sum(k) / sum(n) AS rate "
+            "FROM v_pass_rate WHERE list_contains(from_json((SELECT roles -> '$.policy' FROM v_run), '[\"VARCHAR\"]'), model) GROUP BY problem_id) r "
+            "USING (problem_id) WHERE d.status = 'kept' ORDER BY d.row"):
+        yield Drawn(row, key, source or "", domain or "", rate)
+
+
+def _rows(catalog: Catalog, wanted: set[int] | None = None) -> Iterator[dict[str, Any]]:
     rates: dict[int, dict[str, dict[str, Any]]] = {}
     for pid, model, k, n, rate, low, high in catalog.rows(
             "SELECT p.pid, r.model, r.k, r.n, r.pass_rate, r.low, r.high FROM v_pass_rate r JOIN problems p USING (problem_id) "
@@ -80,6 +97,8 @@ def _rows(catalog: Catalog) -> Iterator[dict[str, Any]]:
             if ahead[0] == row:
                 solutions.append({"program": ahead[2], "language": ahead[1]})
             ahead = next(programs, None)
+        if wanted is not None and row not in wanted:
+            continue
         spec = _with_tiers(json.loads(reward), tiers.get(pid, []), scores)
         yield {"id": row_id, "prompt": prompt, "reward": spec, "solutions": solutions, "source": source, "licence": licence,
                "url": url, "domain": domain, "metadata": json.loads(metadata or "{}"), "pass_rates": rates.get(pid, {})}
