@@ -954,6 +954,7 @@ class Agent:
             self.renew(folder)           # of the agent's own: those below may be the machine's, which it cannot take away
         self.start_server()
         self.channel = Channel(source, sink, self.blobs)
+        self.shared_at_first = self.shared_bytes() or 0
         self.poll = select.poll()
         self.poll.register(source, select.POLLIN)
         self.channel.send(HELLO, {"protocol": PROTOCOL, "python": sys.version.split()[0], "machine": os.uname().machine, "cpus": self.cpus})
@@ -1111,7 +1112,18 @@ class Agent:
                 total += (int(fields[1]) - int(fields[2])) * PAGE
             except (OSError, IndexError):
                 pass
-        return total + self.folder_bytes() - self.folders_before
+        shared = self.shared_bytes()
+        return total + (self.folder_bytes() - self.folders_before if shared is None else shared - self.shared_at_first)
+
+    def shared_bytes(self) -> int | None:
+        """Bytes of files in memory (folders, memfds, shared mappings) without the blobs, where the container's counters can be read."""
+        text = self.read_fd("memory_stat")
+        at = -1 if text is None else text.find(b"\nshmem ")
+        if text is None or at < 0:
+            return None
+        blobs = sum(-(-blob.size // PAGE) * PAGE for blob in self.blobs.values())
+        coming = self.channel.put
+        return int(text[at + 7:].split(None, 1)[0]) - blobs - (coming[1].size - coming[2] if coming is not None else 0)
 
     def folder_bytes(self) -> int:
         """Bytes in the emptied folders, which are memory."""

@@ -10,7 +10,7 @@ The agent's configuration (keys that a backend leaves out have the defaults of `
     remount       {folder: mount options}: the agent may mount a fresh tmpfs there rather than empty it
     fds           open cgroup files, handed down to the agent: memory_limit, memory_swap_limit, memory_peak, memory_events,
                   cpu_usage, procs (a list), pids_limit; each is optional
-    read          the same by path, where they can only be read: memory_usage, memory_events, cpu_usage
+    read          the same by path, where they can only be read: memory_usage, memory_stat, memory_events, cpu_usage
     proc          a folder with a writable /proc that programs cannot reach, or None
     seccomp       the filter by machine, base64 (sandbox/seccomp.py)
 """

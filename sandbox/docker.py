@@ -74,9 +74,9 @@ _UID_RANGE: Final = (1 << 20, 1 << 30)
 
 _COUNTERS: Final = {
     "1": {"memory_usage": "/sys/fs/cgroup/memory/memory.usage_in_bytes", "memory_events": "/sys/fs/cgroup/memory/memory.oom_control",
-          "cpu_usage": "/sys/fs/cgroup/cpuacct/cpuacct.usage"},
+          "memory_stat": "/sys/fs/cgroup/memory/memory.stat", "cpu_usage": "/sys/fs/cgroup/cpuacct/cpuacct.usage"},
     "2": {"memory_usage": "/sys/fs/cgroup/memory.current", "memory_events": "/sys/fs/cgroup/memory.events",
-          "cpu_usage": "/sys/fs/cgroup/cpu.stat"},
+          "memory_stat": "/sys/fs/cgroup/memory.stat", "cpu_usage": "/sys/fs/cgroup/cpu.stat"},
 }
 """Files inside the container where its cgroup's counters can be read, by cgroup version."""
 
