@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-ADD = {"type": "code", "tests": [{"input": "1 2\n", "output": "3\n"}, {"input": "4 5\n", "output": "9\n"}], "limits": {"cpu_s": 2}}
+ADD = {"type": "code", "tests": [{"input": "1 2\n", "output": "3\n"}, {"input": "4 5\n", "output": "9\n"}], "limits": {"cpu_s": 2, "memory_mb": 128}}
 ADD_TEXT = json.dumps(ADD)
 RIGHT = "```python\nprint(sum(map(int, input().split())))\n```"
 WRONG = "```python\nprint(3)\n```"

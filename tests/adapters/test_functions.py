@@ -86,7 +86,7 @@ def test_verl_blocking_awaited_and_in_a_batch() -> None:
     assert [result["unscored"] for result in one] == [float(score is None) for score in SCORES]
     assert [result["acc"] for result in one] == [float(score == 1) for score in SCORES]
     assert {tuple(result) for result in one} == {verl.KEYS}
-    assert verl.metrics()[0]["reasons"]["no_reference"] == 3 and "no_reference" in verl.prometheus()
+    assert verl.metrics()[-1]["reasons"]["no_reference"] == 3 and "no_reference" in verl.prometheus()
 
 
 def test_verl_wants_a_choice() -> None:

@@ -5,6 +5,7 @@
 """
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -29,7 +30,7 @@ def marked(mark: str) -> str:
     return f"```python\n# {mark}\nprint(sum(map(int, input().split())))\n```"
 
 
-PATIENT = json.dumps({**ADD, "limits": {"cpu_s": 2, "wall_s": 120}})
+PATIENT = json.dumps({**ADD, "limits": {"cpu_s": 2, "memory_mb": 128, "wall_s": 120}})
 DEADLINE_S = 10.0
 """Long enough for whatever works, on a busy machine."""
 HANG = "```python\n# hang\nimport time\ntime.sleep(60)\n```"
@@ -78,20 +79,34 @@ class Faulty(Verifier):
         return await super().grade(reward, program)
 
 
-def kill_slots() -> None:
-    """Kills each process of this one that is a slot's: those that live in another namespace of processes."""
+_spared: set[int] = set()
+
+
+def slots() -> set[int]:
+    """The children of this process that are slots: those that live in another namespace of processes."""
     mine = os.readlink("/proc/self/ns/pid")
+    found: set[int] = set()
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
             if int(status.read_text().rpartition(")")[2].split()[1]) == os.getpid() and os.readlink(status.parent / "ns/pid_for_children") != mine:
-                os.kill(int(status.parent.name), signal.SIGKILL)
+                found.add(int(status.parent.name))
         except OSError:
             continue
+    return found
+
+
+def kill_slots() -> None:
+    """Kills every slot, but those of Graders that were there before the test."""
+    for pid in slots() - _spared:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     def switch_on() -> None:
+        _spared.clear()
+        _spared.update(slots())
         monkeypatch.setattr(module, "CodeVerifier", Faulty)
 
     return switch_on

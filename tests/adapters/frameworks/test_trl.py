@@ -85,8 +85,8 @@ def test_the_loop(grader: Grader, tmp_path: Path, kind: Callable[..., Any], chat
 @pytest.mark.parametrize("kind", [Canned, AsyncCanned])
 def test_faults_in_the_loop(tmp_path: Path, faults: Callable[[], None], kind: Callable[..., Any]) -> None:
     """No silent zero, the neighbours' grades as ever, every fault in the metrics."""
+    faults()
     with Grader("local", slots=1, workers=1, deadline_s=DEADLINE_S) as g:
-        faults()
         reward = kind(g)
         trainer = train(tmp_path, reward, FAULTS)
         assert seen(trainer) == [score for _, _, score, _ in FAULTS]
