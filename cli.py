@@ -558,8 +558,12 @@ def serve(
 
         settings = Settings(host=host, port=port, token=read_token(token_file, os.environ), insecure=insecure, queue=queue,
                             body_bytes=max_body_mb << 20, drain_s=drain_s, unscored=unscored)
-        with Grader(sandbox.value, slots=slots, workers=workers, reward=reward.value, detail=detail.value,
-                    python=python, image=image, runtime=runtime, deadline_s=deadline_s) as grader:
+        try:
+            grader = Grader(sandbox.value, slots=slots, workers=workers, reward=reward.value, detail=detail.value,
+                            python=python, image=image, runtime=runtime, deadline_s=deadline_s)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        with grader:
             try:
                 say(f"sandbox {grader.start_sandbox()}")
             except SandboxUnavailable as error:

@@ -103,7 +103,7 @@ class Client(_Remote):
         return [grades[n] for n in range(len(items))]
 
     def iter_grades(self, items: Iterable[Item]) -> Generator[tuple[int, Grade], None, None]:
-        """(index, grade), chunk by chunk as they finish. Raises: UsageError (token, URL)."""
+        """(index, grade), chunk by chunk as they finish. Leaving early waits for the requests under way. Raises: UsageError (token, URL)."""
         done: queue.SimpleQueue[tuple[Chunk, BaseException | None]] = queue.SimpleQueue()
         leaving = threading.Event()
 

@@ -120,10 +120,19 @@ def test_a_client_that_leaves_takes_its_work_with_it(service: Running, grader: S
     assert grader.cancelled == ["wait", "wait"]
 
 
-def test_a_bug_is_a_500_and_no_score(service: Running) -> None:
-    assert service.post("/grade", row("right", "bug")).status_code == 500
-    service.until(lambda gate: gate.in_use == 0)
-    assert service.post("/grade", row("right")).status_code == 200
+def test_a_bug_is_one_response_s_ie_and_hurts_no_other(service: Running) -> None:
+    lines = service.post("/grade", row("right", "bug", "wrong")).json()["grades"]
+    assert [(line["score"], line["reason"]) for line in lines] == [(1.0, "equal"), (None, "internal_error"), (0.0, "different")]
+    assert "ZeroDivisionError" in lines[1]["detail"]
+    batch = service.batch([row("bug"), row("right")])
+    assert {line["line"]: line["score"] for line in batch[:-1]} == {1: None, 2: 1.0}
+    assert batch[-1] == {"end": True, "rows": 2, "graded": 2, "rejected": 0, "complete": True}
+
+
+@pytest.mark.parametrize("wrong", [{"queue": 0}, {"drain_s": -1}, {"idle_s": float("nan")}, {"unscored": float("nan")}, {"port": 70000}])
+def test_settings_that_make_no_sense(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        Settings(**wrong)
 
 
 def test_a_body_that_never_ends_is_408(service: Running) -> None:

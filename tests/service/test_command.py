@@ -60,7 +60,7 @@ def test_sigterm_finishes_what_was_accepted(served: tuple[subprocess.Popen[str],
 
 @pytest.mark.parametrize(("options", "said"), [
     (["--host", "0.0.0.0"], "no token"), (["--token-file", "/no/such"], "no token can be read"),
-    (["--host", "192.0.2.1", "--insecure"], "cannot be listened on"),
+    (["--host", "192.0.2.1", "--insecure"], "cannot be listened on"), (["--deadline-s", "0"], "deadline_s"), (["--unscored", "nan"], "unscored"),
 ])
 def test_what_cannot_be_served_is_usage(options: list[str], said: str) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "ASSAY_TOKEN"}

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response as HttpResponse
@@ -27,23 +27,17 @@ from . import nemo_gym, openrlhf
 from .admission import Admission, Refused
 from .batch import BatchResponse
 from .body import Disconnected, discard, read_body
+from .grading import GradesOne, graded
 from .guard import Guard, refusal_body, refusal_headers
 from .lines import grade_line, json_bytes, json_object, row_of
 from .settings import Settings
 
-__all__ = ["GradesOne", "Service"]
+__all__ = ["Service"]
 
 T = TypeVar("T")
 _Item = tuple[Problem, Response | Program] | Grade
 """What to grade, or the IE of what cannot be."""
 _PATHS: Final = frozenset({"/grade", "/grade/batch", "/get_reward", "/verify", "/seed_session", "/reverify_mode", "/health", "/metrics"})
-
-
-class GradesOne(Protocol):
-    """What the service needs of a Grader."""
-
-    async def agrade(self, problem: Problem, response: Response | Program | str) -> Grade: ...
-    def prometheus(self) -> str: ...
 
 
 class Service:
@@ -101,7 +95,7 @@ class Service:
         except Refused:
             await discard(request.receive, self.settings.idle_s)
             raise
-        return BatchResponse(self._grader.agrade, self.admission, self.settings)
+        return BatchResponse(self._grader, self.admission, self.settings)
 
     async def _seed_session(self, request: Request) -> HttpResponse:
         await discard(request.receive, self.settings.idle_s)
@@ -153,7 +147,7 @@ class Service:
             self.admission.release(len(body))
 
     async def _one(self, item: _Item) -> Grade:
-        return item if isinstance(item, Grade) else await self._grader.agrade(*item)
+        return item if isinstance(item, Grade) else await graded(self._grader, *item)
 
     async def _while_there(self, request: Request, grading: asyncio.Future[list[Grade]]) -> list[Grade]:
         """The grades, unless the client leaves first: then the work is cancelled. Raises: Disconnected."""

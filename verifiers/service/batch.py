@@ -16,15 +16,15 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import Response as HttpResponse
 
 from ...core.errors import RowError
 from ...core.problem import Problem, Program, Response
-from ...core.verdict import Grade
 from .admission import Admission, Refused
+from .grading import GradesOne, graded
 from .lines import grade_line, json_bytes, json_object, row_of
 from .settings import Settings
 
@@ -40,28 +40,25 @@ _AHEAD_BYTES: Final = 256 << 10
 _POLL_S: Final = 0.25
 """How soon a batch that waits for its client notices that the service drains."""
 
-GradeOne = Callable[[Problem, Response | Program | str], Awaitable[Grade]]
-
-
 class BatchResponse(HttpResponse):
     """Reads and answers at once, so it is an ASGI application of its own. The stream was opened in `admission` by the caller."""
 
-    def __init__(self, grade: GradeOne, admission: Admission, settings: Settings) -> None:
+    def __init__(self, grader: GradesOne, admission: Admission, settings: Settings) -> None:
         super().__init__(media_type="application/x-ndjson")
-        self._grade = grade
+        self._grader = grader
         self._admission = admission
         self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await _Batch(self._grade, self._admission, self._settings, receive, send).run(self.raw_headers)
+            await _Batch(self._grader, self._admission, self._settings, receive, send).run(self.raw_headers)
         finally:
             self._admission.close_stream()
 
 
 class _Batch:
-    def __init__(self, grade: GradeOne, admission: Admission, settings: Settings, receive: Receive, send: Send) -> None:
-        self._grade = grade
+    def __init__(self, grader: GradesOne, admission: Admission, settings: Settings, receive: Receive, send: Send) -> None:
+        self._grader = grader
         self._admission = admission
         self._settings = settings
         self._receive = receive
@@ -200,7 +197,7 @@ class _Batch:
             task.add_done_callback(self._done)
 
     async def _one(self, number: int, problem: Problem, index: int, response: Response | Program) -> None:
-        grade = await self._grade(problem, response)
+        grade = await graded(self._grader, problem, response)
         self._graded += 1
         self._put({"line": number} | grade_line(problem, index, grade))
 

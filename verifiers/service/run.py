@@ -16,7 +16,8 @@ from typing import Final
 import uvicorn
 
 from ...core.errors import UsageError
-from .app import GradesOne, Service
+from .app import Service
+from .grading import GradesOne
 from .settings import Settings
 
 __all__ = ["Server", "bind", "serve", "url_of"]

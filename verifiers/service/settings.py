@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -41,8 +42,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in ("queue", "streams", "body_bytes", "responses", "connections", "idle_s", "drain_s"):
-            if getattr(self, name) <= 0:
-                raise UsageError(f"{name} must be above 0, not {getattr(self, name)!r}")
+            if not 0 < getattr(self, name) < math.inf:
+                raise UsageError(f"{name} must be a number above 0, not {getattr(self, name)!r}")
+        if self.unscored is not None and not math.isfinite(self.unscored):
+            raise UsageError(f"unscored must be a finite number, not {self.unscored!r}: JSON has no other")
         if not 0 <= self.port <= 65535:
             raise UsageError(f"port must be from 0 to 65535, not {self.port}")
         if self.token is not None and not (self.token.isascii() and self.token.isprintable() and self.token.strip() == self.token != ""):
