@@ -168,6 +168,23 @@ def test_a_batch_larger_than_the_queue_waits_for_room(service: Running) -> None:
     assert service.service.admission.in_use == 0
 
 
+def test_a_bug_in_reading_a_row_is_that_row_s_only(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    from assay.verifiers.service import batch
+
+    real = batch.row_of
+
+    def row_of(value: Any, where: str, most: int) -> Any:
+        if value["id"] == "bug":
+            raise ZeroDivisionError
+        return real(value, where, most)
+
+    monkeypatch.setattr(batch, "row_of", row_of)
+    lines = service.batch([row("right", id="a"), row("right", id="bug"), row("right", id="b")])
+    assert (lines[-1]["graded"], lines[-1]["rejected"]) == (2, 1)
+    [error] = [line["error"] for line in lines if "error" in line]
+    assert (error["reason"], "ZeroDivisionError" in error["detail"]) == ("internal_error", True)
+
+
 def test_a_line_that_is_too_long_is_one_bad_row(service: Running) -> None:
     lines = service.batch([row("right"), row("x" * 5000), row("x" * 50_000), row("right"), b"y" * 9000])
     assert lines[-1]["graded"] == 2

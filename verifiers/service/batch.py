@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import traceback
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final
@@ -37,6 +38,7 @@ _UNSENT_BYTES: Final = 64 << 20
 """Lines held for a client that does not read; then no further row is read until it does."""
 _AHEAD_BYTES: Final = 256 << 10
 """Read and not yet looked at."""
+_DETAIL_CHARS: Final = 4000
 _POLL_S: Final = 0.25
 """How soon a batch that waits for its client notices that the service drains."""
 
@@ -188,6 +190,9 @@ class _Batch:
             return
         except Refused as refusal:
             self._reject(number, refusal.reason, refusal.detail)
+            return
+        except Exception as error:  # noqa: BLE001  # the boundary: reading one row must not end the others' batch
+            self._reject(number, "internal_error", "".join(traceback.format_exception(error))[-_DETAIL_CHARS:])
             return
         for index, response in enumerate(row.responses):
             await self._room.wait()
