@@ -3,7 +3,7 @@
     python benchmarks/adapters.py [--samples N] [--json OUT]
 
 The Grader under the adapter answers at once, so that all that is measured is the adapter's: reading completions and references (the
-first of a problem, and those of the rest of its group), handing over, collecting, logging. The last line is with the real Grader: the
+first of a problem, and those of the rest of its group), handing over, collecting, logging. The last lines are with the real Grader: the
 lateness of another task on the same event loop while a batch of math is graded.
 """
 from __future__ import annotations
@@ -13,6 +13,7 @@ import asyncio
 import json
 import random
 import statistics
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -92,16 +93,28 @@ class Slime:
         self.label, self.response, self.prompt, self.metadata, self.remove_sample = label, "so \\boxed{72} it is", "p", {}, False
 
 
-async def lateness(samples: int) -> tuple[list[float], list[float]]:
-    """Milliseconds by which a task on the loop comes late to its turns: while nothing is graded, and while a batch of math is."""
+async def lateness(samples: int) -> tuple[list[float], list[float], list[float]]:
+    """Milliseconds by which a task on the loop comes late to its turns: while nothing is done, while one other thread just counts (what
+    Python itself costs), and while a batch of math is graded."""
     idle = await _late(asyncio.sleep(1.0))
+    stop = threading.Event()
+    thread = threading.Thread(target=_count, args=(stop,))
+    thread.start()
+    counting = await _late(asyncio.sleep(1.0))
+    stop.set()
+    thread.join()
     with Grader("local", workers=1) as grader:
         reward = AsyncTrlReward(grader)
         await reward(["p"], ["\\boxed{1}"], answer=["1"])
         draw = random.Random(0)
         graded = reward(["p"] * samples, [f"\\boxed{{\\frac{{{draw.randrange(99)}}}{{7}}}}" for _ in range(samples)],
                         answer=[str(draw.randrange(99)) for _ in range(samples)])
-        return idle, await _late(graded)
+        return idle, counting, await _late(graded)
+
+
+def _count(stop: threading.Event) -> None:
+    while not stop.is_set():
+        sum(range(1000))
 
 
 async def _late(work: Coroutine[Any, Any, Any]) -> list[float]:
@@ -126,7 +139,7 @@ def main() -> None:
     for row in rows:
         print(f"{row['adapter']:22} {row['reference']:26} {row['wall_ms']:8.4f} ms wall {row['cpu_ms']:8.4f} ms cpu a sample")
     loop: dict[str, dict[str, float]] = {}
-    for name, late in zip(("idle", "grading"), asyncio.run(lateness(options.samples)), strict=True):
+    for name, late in zip(("idle", "a thread counts", "grading"), asyncio.run(lateness(options.samples)), strict=True):
         cuts = statistics.quantiles(late, n=100)
         loop[name] = {"turns": len(late), "p50_ms": cuts[49], "p99_ms": cuts[98], "max_ms": max(late)}
         print(f"event loop, {name}: {len(late)} turns, late by p50 {cuts[49]:.2f} ms, p99 {cuts[98]:.2f} ms, at most {max(late):.1f} ms")

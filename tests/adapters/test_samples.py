@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from assay import Grade, Grader
+from assay import Grade, Grader, Verdict
 from assay.core.errors import UsageError
 from assay.verifiers.adapters.samples import Sample, SampleGrader
 
@@ -179,8 +179,10 @@ def test_killed_sandboxes(grader: Grader) -> None:
         thread.join()
         assert grades[-1].score == 1.0
         assert {grade.score for grade in grades} <= {1.0, None}     # each of them is right: a zero would be ours
-        assert {grade.reason for grade in grades if grade.score is None} <= {"slot_died"}
+        assert {grade.reason for grade in grades if grade.score is None} <= {"slot_died", "sandbox_unavailable"}    # the latter: while starting
         assert g.metrics()["retries"] > 0
+        for grade in SampleGrader(g).grade(SOUND):      # a slot that was killed while idle is found out by its next item
+            assert grade.verdict is not Verdict.IE or grade.reason == "slot_died"
         assert scores(SampleGrader(g).grade(SOUND)) == [1.0, 0.0, 1.0]
 
 
