@@ -5,8 +5,10 @@ import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 
 from assay.core.rows import read_rows
@@ -50,6 +52,31 @@ def test_openrlhf_fetches_its_rewards(grader: Grader) -> None:
         assert asyncio.run(fetch(service, ANSWERS[1], json.dumps(ROWS[1]["reward"])))["rewards"] == [1.0]
     with running(Scripted()) as service, pytest.raises(RuntimeError, match="Request error"):     # no score: it never gets a number
         asyncio.run(fetch(service, "fault", "1/2"))
+
+
+def test_verifiers_own_nemo_gym_task_gets_its_reward(tmp_path: Path, grader: Grader) -> None:
+    """A client of NeMo-Gym's /seed_session and /verify that is not ours; only the trace around the rollout is a stand-in."""
+    from verifiers.v1.tasksets.nemo_gym.taskset import NeMoGymData, NeMoGymTask, NeMoGymTaskConfig
+    from verifiers.v1.tasksets.nemo_gym.toolset import NeMoGymState
+    from verifiers.v1.types import AssistantMessage
+
+    _, rows = converted(tmp_path, "nemo-gym", "jsonl")
+
+    async def reward(url: str, row: dict[str, Any], text: str) -> tuple[float, dict[str, Any]]:
+        node = SimpleNamespace(message=AssistantMessage(content=text, reasoning_content=r"or \boxed{9}?"), sampled=True, timestamp=0.0)
+        trace: Any = SimpleNamespace(id="t", state=NeMoGymState(), info={}, branches=[SimpleNamespace(nodes=[node])],
+                                     record_metric=lambda name, value: None)
+        task = NeMoGymTask(NeMoGymData(row=row), NeMoGymTaskConfig(resources_url=url))
+        await task.setup(trace, None)       # type: ignore[arg-type]
+        return await task.nemo_gym(trace), trace.info["nemo_gym"]
+
+    with running(grader) as service:
+        assert [asyncio.run(reward(service.url, row, text))[0] for row, text in zip(rows, ANSWERS, strict=True)] == [1.0, 1.0]
+        assert asyncio.run(reward(service.url, rows[0], r"\boxed{9}"))[0] == 0.0
+    with running(Scripted()) as service, pytest.raises(httpx.HTTPStatusError):
+        asyncio.run(reward(service.url, rows[0], "fault"))
+    with running(Scripted(), unscored=0.0) as service:
+        assert asyncio.run(reward(service.url, rows[0], "fault"))[1]["_ng_failure_class"] == "assay_unscored"
 
 
 def test_verifiers_reads_and_writes_converted_rows(tmp_path: Path) -> None:
