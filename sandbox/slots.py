@@ -110,12 +110,14 @@ class SandboxPool:
                     async for item in items:
                         yield item
             finally:
-                if session.busy and not session.broken:
-                    await self._cancel(session)
-                if session.broken or self._closed:
-                    self._retire(session)
-                else:
-                    self._idle.append(session)
+                try:
+                    if session.busy and not session.broken:
+                        await self._cancel(session)
+                finally:                # whatever ended the cancelling, the slot's number comes back
+                    if session.broken or self._closed:
+                        self._retire(session)
+                    else:
+                        self._idle.append(session)
 
     async def close(self) -> None:
         """End all slots and wait until nothing of them is left."""

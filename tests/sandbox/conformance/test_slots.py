@@ -304,3 +304,21 @@ def test_deep_recursion_of_a_native_program(judge: Judge) -> None:
     items = judge.program(source, language="c")
     if not isinstance(items[0], CompileFailed):
         assert outcomes(list(items))[0].stdout == b"1000000"
+
+
+def test_a_cancel_that_is_cancelled_loses_no_slot(new_judge: Callable[..., Judge], monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = new_judge(slots=1)
+
+    async def broken(_session: object) -> None:
+        raise asyncio.CancelledError
+
+    async def leave() -> None:
+        task = asyncio.create_task(collect(judge.pool, Job(b"import time; time.sleep(60)", "python", "stdin", (TestRun(),), LIMITS)))
+        await asyncio.sleep(0.3)
+        task.cancel()
+        await asyncio.wait([task])
+
+    with monkeypatch.context() as patch:
+        patch.setattr("assay.sandbox.session.Session.cancel", broken)
+        judge.run(leave())
+    assert judge.one(ECHO, b"after").stdout == b"after"
