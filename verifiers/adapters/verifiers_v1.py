@@ -87,7 +87,7 @@ def _classes() -> dict[str, type[Any]]:
                     raise row
                 problem = parse_row(row, f"{path}, line {number}").problem
                 yield AssayTask(AssayData(id=problem.id, prompt=problem.prompt,
-                                          reward=problem.reward.model_dump(mode="json", exclude_defaults=True) | {"type": problem.reward.type}),
+                                          reward=problem.reward.model_dump(mode="json", exclude_unset=True) | {"type": problem.reward.type}),
                                 self.config.task)
 
     made = {made.__name__: made for made in (AssayData, AssayTask, AssayTaskConfig, AssayTaskset, AssayTasksetConfig)}

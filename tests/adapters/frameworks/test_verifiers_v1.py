@@ -65,6 +65,16 @@ def test_scored_by_verifiers(tmp_path: Path) -> None:
     assert asyncio.run(main()) == [(score, reason) for _, _, score, reason in ROWS]
 
 
+def test_null_is_an_output_too(tmp_path: Path) -> None:
+    """A function that must return None: the expected null survives `verifiers`' own writing and reading of its data."""
+    reward = {"type": "code", "mode": "call", "entry_point": "f", "tests": [{"args": [1], "output": None}]}
+    task, = taskset(tmp_path, [{"id": "none", "prompt": "p", "reward": reward}])
+    data = type(task.data).model_validate_json(task.data.model_dump_json(exclude_none=False))
+    trace = traced(type(task)(data, task.config), "```python\ndef f(x):\n    return None\n```")
+    asyncio.run(type(task)(data, task.config).score(trace))
+    assert trace.rewards["assay"].score == 1.0, trace.info
+
+
 def test_a_row_that_is_none_is_said_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(RowError, match=r"rows\.jsonl, line 2: no `reward`"):
         list(taskset(tmp_path, [ROWS[0][0], {"prompt": "p", "answer": "72"}]))
