@@ -39,6 +39,8 @@ _ANSWER_FORM: Final = re.compile(
     r"(?:where|such\s+that)\b(?=[^?]{0,250}?\b(?:prime|coprime|integers?|divisible|square-?free)\b)[^?]{0,300}?\b(?:find|compute|determine|what\s+is)\s+(?:the\s+value\s+of\s+)?"
     r"\$?\s*[a-z](?:\s*[+-]\s*[a-z])+\s*\$?\s*[.?]?", re.I)
 """How a competition asks for an answer that is no integer: in every other problem, so no sign of a copy."""
+_LONG: Final = 100_000
+"""No competition problem is so long, and the pattern above could take minutes for a hostile one."""
 _SPAN: Final = 400
 """Characters of a shared span that are stored."""
 
@@ -89,7 +91,7 @@ def _said(prompt: str) -> str:
     """A prompt without its drawings and the form of its answer; itself if it has neither."""
     text = _DRAWING.sub(" ", prompt) if "[asy]" in prompt else prompt
     # The pattern is slow to fail; nearly all prompts lack the words that it turns on.
-    if "here" not in text and "uch that" not in text:
+    if len(text) > _LONG or ("here" not in text and "uch that" not in text):
         return text
     bare = _ANSWER_FORM.sub(" ", text)
     return bare if bare != text else text

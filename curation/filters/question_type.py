@@ -15,7 +15,7 @@ from ..recipe import TypeRules
 __all__ = ["choice_options", "language_of", "proof_words", "type_filter"]
 
 _PROOF: Final = re.compile(
-    r"(?:^|[.;:?!,\n$)\]}>]|\b(?:then|and|please|hence|also|that|,|now|i+\)|[a-z]\)))\s*"
+    r"(?:^|[.;:?!,\n$)\]}>]|\b(?:then|and|please|hence|also|that|,|now|i+\)|[a-z]\)))\s{0,4}"
     r"((?:prove|show|demonstrate|verify|establish|justify|deduce)\s+(?:that|the\s+(?:following|inequality|identity|equality|statement)|it\b"
     r"|using|by|directly|rigorously|algebraically|[:$\\(]|for\s+(?:all|any|every|each)|if\b|or\s+disprove))", re.I)
 _PROOF_NOUN: Final = re.compile(r"\b((?:give|write|provide|present|find)\s+(?:a|the|an?\s+\w+)\s+proof\b|to\s+prove\s+that\b)", re.I)
@@ -31,6 +31,10 @@ _FIGURE: Final = re.compile(
     r"|(?:in|from|see|refer to) the (?:accompanying |following |given )?(?:figure|diagram|picture))\b", re.I)
 _FIGURE_THERE: Final = re.compile(r"\[asy\]|\\begin\{(?:tikzpicture|asy|picture)\}|```", re.I)
 _PART: Final = re.compile(r"(?:^|[\n\s])\(?(?:([a-h])|(i{1,3}|iv|vi{0,3})|([1-9]))[).]\s", re.I)
+_MARKS: Final = 200
+"""Marks that are looked at, the last ones: the time grows with their square."""
+_TAIL: Final = 2000
+"""Characters at the end of a prompt in which a yes or no question is looked for: the pattern's time grows with their square."""
 _CJK: Final = re.compile(r"[㐀-鿿豈-﫿]")
 _LATIN: Final = re.compile(r"[A-Za-z]")
 
@@ -47,7 +51,7 @@ def type_filter(rules: TypeRules) -> Callable[[Item], Decision | None]:
             return Decision.reject("type", "type.mcq", found=found)
         if rules.multipart and (parts := _parts(item.prompt)) > 1:
             return Decision.reject("type", "type.multipart", parts=parts)
-        if rules.yes_no and _YES_NO.search(item.prompt) and item.golds and all(g.strip().casefold() in _BOOLEAN for g in item.golds):
+        if rules.yes_no and _YES_NO.search(item.prompt[-_TAIL:]) and item.golds and all(g.strip().casefold() in _BOOLEAN for g in item.golds):
             return Decision.reject("type", "type.yes_no", gold=item.golds[0])
         if rules.needs_figure and not _FIGURE_THERE.search(item.prompt) and (figure := _FIGURE.search(item.prompt)):
             return Decision.reject("type", "type.needs_figure", found=figure[0])
@@ -72,7 +76,7 @@ def choice_options(prompt: str) -> str:
 
     Drawings ([asy] code) and code blocks do not count.
     """
-    marks = [match[1] for match in _MARKED.finditer(_DRAWING.sub(" ", prompt))]
+    marks = [match[1] for match in _MARKED.finditer(_DRAWING.sub(" ", prompt))][-_MARKS:]
     best = ""
     for upper in (True, False):
         letters = [letter for letter in marks if letter.isupper() == upper]

@@ -1,6 +1,8 @@
 """Words that ask for a proof, and marked options: rows that must fall, and near misses that must stay."""
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from assay.curation.filters.gold import gold_filter
@@ -109,3 +111,11 @@ def test_language() -> None:
 def test_golds(row: Item, reason: str | None) -> None:
     decision = gold_filter(GoldRules())(row)
     assert (decision.reason if decision else None) == reason
+
+
+@pytest.mark.parametrize("unit", ["A) ", "\n", "\nprove\n", ", is ", "[asy]", "where such that ", "```", " "])
+def test_time_grows_with_the_length(unit: str) -> None:
+    """A hostile prompt of 400,000 characters is looked at in seconds, not in hours."""
+    began = time.process_time()
+    type_filter(TypeRules(multipart=True, yes_no=True, needs_figure=True, language=("en",)))(item(unit * (400_000 // len(unit)), "yes"))
+    assert time.process_time() - began < 10
