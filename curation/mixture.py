@@ -46,6 +46,7 @@ def parse_weights(texts: Iterable[str]) -> dict[str, float]:
     for text in texts:
         name, colon, value = text.rpartition(":")
         kind, equals, wanted = name.partition("=")
+        weight = math.nan
         try:
             weight = float(value)
             fits = bool(colon and equals and wanted) and kind in ("domain", "source", "difficulty") and weight >= 0 and math.isfinite(weight)

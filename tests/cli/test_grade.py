@@ -70,7 +70,7 @@ def test_bad_rows_are_reported_and_stop_nothing(tmp_path: Path) -> None:
 def test_other_formats_hold_the_same(tmp_path: Path, end: str) -> None:
     from assay.core.rows import read_rows
 
-    source = write(tmp_path / "in.jsonl", [math_row("a", r"\boxed{42}", "none"), math_row("b", r"\boxed{4}")])
+    source = write(tmp_path / "in.jsonl", [math_row("a", r"\boxed{42}", ""), math_row("b", r"\boxed{4}")])
     done = run("grade", source, "-o", tmp_path / f"out{end}")
     assert done.returncode == 0, done.stderr
     got = [row for _, row in read_rows(tmp_path / f"out{end}")]

@@ -553,7 +553,7 @@ class _Parser:
             return Mat(tuple(filled), "det" if name == "vmatrix" else "")
         flat = [node for row in filled for node in row]
         if name in ("cases", "rcases", "dcases"):
-            return Seq("cases", tuple(Seq("", row) if len(row) > 1 else row[0] for row in filled))
+            return Seq("cases", tuple(row[0] if len(row) == 1 else Seq("", row) for row in filled))
         return flat[0] if len(flat) == 1 else Seq("", tuple(flat))
 
     def command(self, token: Token) -> Node:

@@ -33,5 +33,5 @@ def math_verify_response(gold: str, response: str) -> bool:
 def _parse(text: str, **options: Any) -> list[Any]:
     from math_verify import parse  # pyright: ignore[reportMissingImports]
 
-    found: list[Any] = parse(text, parsing_timeout=None, raise_on_error=False, **options)
+    found: list[Any] = parse(text, parsing_timeout=None, raise_on_error=False, **options)  # pyright: ignore[reportArgumentType]
     return found
