@@ -330,7 +330,8 @@ class _Engine:
                                             failure_order=self._failure_order)
                     return await verifier.grade(reward, program)
                 except FaultError as error:
-                    if attempt == _ATTEMPTS or isinstance(error, SandboxUnavailable | DeadlineExceeded):
+                    never_was = isinstance(error, SandboxUnavailable) and self._pool is None
+                    if attempt == _ATTEMPTS or never_was or isinstance(error, DeadlineExceeded):
                         return _internal_error(error)
                     self._metrics.retried()
                 except Exception as error:  # noqa: BLE001  # the boundary: one item's error is its own IE, with its traceback
