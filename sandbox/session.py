@@ -233,6 +233,11 @@ class Session:
         except OSError as error:
             raise self._break(str(error)) from error
 
+    @property
+    def gone(self) -> bool:
+        """Whether the slot is known to have ended; for an idle one, before any job meets it."""
+        return self.broken or self._reading.done()
+
     async def _read(self) -> None:
         """All the time, so that an agent that talks is never kept from listening."""
         try:

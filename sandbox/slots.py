@@ -104,7 +104,7 @@ class SandboxPool:
         assert self._backend is not None
         await self._backend.make_ready(language)
         async with self._turn:
-            session = self._idle.popleft() if self._idle else await self._open()
+            session = self._next_idle() or await self._open()
             try:
                 async with aclosing(session.run(job, language)) as items:
                     async for item in items:
@@ -144,6 +144,15 @@ class SandboxPool:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self.close()
+
+    def _next_idle(self) -> Session | None:
+        """A waiting slot; those that ended meanwhile (the kernel was out of memory, somebody stopped the daemon) are replaced."""
+        while self._idle:
+            session = self._idle.popleft()
+            if not session.gone:
+                return session
+            self._retire(session)
+        return None
 
     async def _open(self) -> Session:
         """Raises: SandboxUnavailable, SlotDied."""

@@ -185,6 +185,23 @@ def test_a_dead_slot_is_replaced(new_judge: Callable[..., Judge]) -> None:
     assert judge.one(ECHO, b"2").stdout == b"2"
 
 
+def test_slots_that_died_while_idle_meet_no_job(new_judge: Callable[..., Judge]) -> None:
+    judge = new_judge(slots=2)
+
+    async def both() -> None:
+        await asyncio.gather(*(collect(judge.pool, Job(b"import time; time.sleep(0.3)", "python", "stdin", (TestRun(),), LIMITS)) for _ in range(2)))
+
+    async def killed() -> None:
+        for session in list(judge.pool._sessions):
+            session.link.kill()
+        await asyncio.sleep(1.5)
+
+    judge.run(both())
+    assert len(judge.pool._idle) == 2
+    judge.run(killed())
+    assert judge.one(ECHO, b"1").stdout == b"1"
+
+
 @pytest.mark.parametrize(("limit", "most"), [("_STORE_BYTES", 300_000), ("_STORE_BLOBS", 5)])
 def test_many_blobs_are_evicted(judge: Judge, monkeypatch: pytest.MonkeyPatch, limit: str, most: int) -> None:
     monkeypatch.setattr(f"assay.sandbox.session.{limit}", most)
