@@ -381,6 +381,7 @@ def curate(
     inputs = Inputs(tuple(pools), tuple(rollouts or ()), tuple(benchmark or ()), mapping, tuple(policy or ()), tuple(advanced or ()))
     with errors_as_one_line(), stopping_cleanly(lambda: f"interrupted: the grades made so far are in {catalog}; go on with --resume"):
         rules = load_recipe(recipe)
+        inputs.check()
         with open_for_run(catalog, resume=resume, overwrite=overwrite) as opened, stages_on_stderr() as advance, \
                 Grader(sandbox.value, slots=slots, workers=workers, python=python, image=image) as grader:
             summary = run_curation(opened, inputs, rules, grader, say, advance)

@@ -115,10 +115,12 @@ class Catalog:
             cursor.close()
 
     def query(self, sql: str) -> Result:
-        """A user's query. Raises: UsageError with DuckDB's message as one line."""
+        """A user's query, one statement. Raises: UsageError with DuckDB's message as one line."""
         import duckdb
 
         try:
+            if (n := len(self._db.extract_statements(sql))) != 1:
+                raise UsageError(f"SQL: {n or 'no'} statements; give one query")
             answer = self._db.execute(sql)
             if answer.description is None:
                 return [], []

@@ -28,7 +28,7 @@ from .items import Decision, Item, Status
 from .recipe import Recipe
 from .roles import assign_roles
 from .rollouts import RolloutReader
-from .sources.reader import read_benchmark
+from .sources.reader import check_source, read_benchmark
 
 __all__ = ["Inputs", "Summary", "curate", "open_for_run", "read_benchmarks"]
 
@@ -45,6 +45,11 @@ class Inputs:
     mapping: str | None = None
     policy: tuple[str, ...] = ()
     advanced: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Before anything is made or replaced: every file is there. Raises: UsageError."""
+        for path in (*self.pools, *self.rollouts, *(_benchmark_file(text)[1] for text in self.benchmarks)):
+            check_source(path)
 
 
 @dataclass(slots=True)
@@ -227,11 +232,16 @@ def read_benchmarks(texts: Sequence[str]) -> list[Benchmark]:
     return [_benchmark(text) for text in texts]
 
 
-def _benchmark(text: str) -> Benchmark:
+def _benchmark_file(text: str) -> tuple[str, str]:
+    """Its name and its file."""
     name, equals, file = text.partition("=")
     if not equals or Path(text).exists():
-        file = text
-        name = Path(text).name.partition(".")[0]
+        return Path(text).name.partition(".")[0], text
+    return name, file
+
+
+def _benchmark(text: str) -> Benchmark:
+    name, file = _benchmark_file(text)
     found = list(read_benchmark(file))
     if not found:
         raise InputError(f"{file}: no items in this benchmark")

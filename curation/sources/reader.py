@@ -14,11 +14,12 @@ from typing import Any
 
 from ...core.errors import InputError, RowError, UsageError
 from ...core.problem import Problem
-from ...core.rows import parse_row, read_rows
+from ...core.rows import check_readable, parse_row, read_rows
 from .mapping import Mapping, load_mapping, shipped_mappings
 
-__all__ = ["PoolRow", "read_benchmark", "read_pool"]
+__all__ = ["PoolRow", "check_source", "read_benchmark", "read_pool"]
 
+_ENDS = (".jsonl", ".gz", ".zst", ".parquet", ".json", ".csv")
 _HUB_ID = re.compile(r"\A([\w.-]+/[\w.-]+)(?::([\w.-]+))?(?:@([\w.+\[\]:%-]+))?\Z")
 
 
@@ -68,13 +69,21 @@ def read_benchmark(path: str) -> Iterator[tuple[str, str]]:
         yield str(row.get("id", row.get("task_id", line))), prompt
 
 
+def check_source(path: str) -> None:
+    """For the start of a run: a local file that can be opened, or something that may be a Hub id. Raises: UsageError."""
+    if path == "-" or Path(path).exists():
+        check_readable(path)
+    elif not _HUB_ID.match(path) or path.endswith(_ENDS):
+        raise UsageError(f"{path}: no such file, and no Hub id (owner/name[:config][@split])")
+
+
 def rows_of(path: str) -> Iterator[tuple[int, dict[str, Any] | RowError]]:
     """Rows of a file, or of a Hub data set where there is no such file. Raises: InputError."""
     if path == "-" or Path(path).exists():
         yield from read_rows(path)
         return
     hub = _HUB_ID.match(path)
-    if not hub or path.endswith((".jsonl", ".gz", ".zst", ".parquet", ".json", ".csv")):
+    if not hub or path.endswith(_ENDS):
         raise InputError(f"{path}: no such file, and no Hub id (owner/name[:config][@split])")
     yield from _hub_rows(path, hub[1], hub[2], hub[3] or "train")
 

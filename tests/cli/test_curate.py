@@ -4,6 +4,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +109,27 @@ def test_usage(catalog: Path, tmp_path: Path) -> None:
 def test_help_has_an_example(command: str) -> None:
     result = assay(command, "--help")
     assert result.exit_code == 0 and "Example" in result.stdout
+
+
+@pytest.mark.parametrize("option", ["--rollouts", "--benchmark"])
+def test_a_missing_input_is_found_before_anything_is_replaced(tmp_path: Path, option: str) -> None:
+    pool = tmp_path / "pool.jsonl"
+    pool.write_text('{"id": "a", "prompt": "1+1?", "reward": {"type": "math", "answer": "2"}}\n')
+    catalog = tmp_path / "c.duckdb"
+    command = [sys.executable, "-m", "assay.cli", "curate", str(pool), "--catalog", str(catalog)]
+    assert subprocess.run(command, capture_output=True, timeout=120).returncode == 0
+    before = catalog.read_bytes()
+    done = subprocess.run([*command, "--overwrite", option, "absent.jsonl"], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, catalog.read_bytes() == before) == (2, True)
+    assert "absent.jsonl" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("query", ["", ";", "SELECT 1; SELECT 2", "/* nothing */"])
+def test_sql_takes_one_query(tmp_path: Path, query: str) -> None:
+    pool = tmp_path / "pool.jsonl"
+    pool.write_text('{"id": "a", "prompt": "1+1?", "reward": {"type": "math", "answer": "2"}}\n')
+    command = [sys.executable, "-m", "assay.cli"]
+    subprocess.run([*command, "curate", str(pool), "--catalog", str(tmp_path / "c.duckdb")], check=True, capture_output=True, timeout=120)
+    done = subprocess.run([*command, "sql", str(tmp_path / "c.duckdb"), query], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "one query" in done.stderr and "Traceback" not in done.stderr
