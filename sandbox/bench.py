@@ -3,8 +3,8 @@
     assay bench judge [--sandbox local|docker] [--slots N] [--rounds N] [--tests N] [--json]
 
 Rounds of each workload are interleaved with rounds of the floor, so that a busy machine slows both; the ratios are of medians.
-CPU counts everything: this process, the slots' agents and the programs (read from /proc for all pids of the slots' trees, and the
-cgroups' accounts are not needed). Workloads:
+CPU counts everything below this process: itself, the slots' agents and the programs, read from /proc; so it is known for the local
+backend only. Workloads:
     python    100 tests of `print(sum(map(int, input().split())))`      native    the same in C
     single    one test a job: compile, run, a new program every time    cpp       compiling bits/stdc++.h, against plain g++ -O2
     cancel    leaving a job early: milliseconds until everything of it is dead
@@ -158,6 +158,10 @@ async def measure(backend: Literal["auto", "docker", "local"], *, slots: int = 2
         say(f"{pool.backend_name}: {pool.level}\n{'':10}{'tests/s':>10}{'cpu-ms':>10}{'x floor':>10}")
         for name, one in figures.items():
             per_second, cpu = statistics.median(one.per_second), statistics.median(one.cpu_ms)
+            if name != "floor" and pool.backend_name != "local":
+                say(f"{name:10}{per_second:10.0f}{'-':>10}{'-':>10}")      # a container's processes are not below this one: not counted
+                out[name] = {"per_second": per_second}
+                continue
             say(f"{name:10}{per_second:10.0f}{cpu:10.2f}{cpu / base:10.2f}")
             out[name] = {"per_second": per_second, "cpu_ms": cpu, "ratio": cpu / base}
         times = sorted([await cancel(pool) for _ in range(cancels)])
