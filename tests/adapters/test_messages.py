@@ -26,6 +26,7 @@ def test_responses(completion: Any, text: str) -> None:
 @pytest.mark.parametrize("completion", [
     None, 7, b"x", [], ["x"], [None], {"role": "assistant"}, {"role": "assistant", "content": None}, [{"role": "user", "content": "x"}],
     [{"role": "assistant", "content": 7}], [{"role": "assistant", "content": [7]}], [{"role": "assistant", "content": [{"type": "text"}]}],
+    [{"role": "assistant", "content": [{"type": ["text"], "text": "x"}]}], [{"role": "assistant", "content": [{"type": {}, "text": "x"}]}],
     [{"role": "assistant", "content": [{"type": "image", "image": object()}]}], [{"role": "assistant", "content": [{"type": "text", "text": None}]}],
 ])
 def test_no_responses(completion: Any) -> None:

@@ -91,6 +91,8 @@ def _part(part: object) -> str:
     if isinstance(part, Mapping):
         kind = part.get("type", "text")
         text = part.get("text")
+        if not isinstance(kind, str):
+            raise SampleFault(BAD_RESPONSE, f"the type of a part of the content is {_kind(kind)}, not text")
         if kind in _TEXT and isinstance(text, str):
             return text
         if kind in _SILENT:
