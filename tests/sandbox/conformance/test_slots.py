@@ -124,6 +124,39 @@ print(sorted(set(found)))
     assert outcomes(list(judge.job(spy)))[0].stdout == b"[]\n"
 
 
+HOLDERS = {
+    "attributes_of_the_input": """
+import os
+for n in range(3000): os.setxattr("/proc/self/fd/0", "user.%d" % n, b"x" * 65000)
+""",
+    "descriptors_on_their_way": """
+import os, socket
+a, b = socket.socketpair()
+fds = [os.memfd_create("x") for _ in range(20)]
+for fd in fds: os.write(fd, b"x" * (10 << 20))
+socket.send_fds(a, [b"x"], [a.fileno(), b.fileno(), *fds])
+""",
+    "files": "import os\nfor f in ('/dev/shm', '/tmp', '.'):\n    for n in range(9): open('%s/%d' % (f, n), 'wb').write(b'x' * (8 << 20))",
+    "empty_files": "for f in ('/dev/shm', '/tmp', '.'):\n    for n in range(9000): open('%s/%d' % (f, n), 'wb').close()",
+    "names_that_are_not_there": "import os\nfor n in range(200000): os.path.exists('/usr/lib/%d' % n)",
+    "shared_memory": """
+import mmap, os
+m = mmap.mmap(-1, 180 << 20)
+for n in range(0, 180 << 20, 4096): m[n] = 1
+if os.fork() == 0:
+    while True: pass
+""",
+}
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_no_run_leaves_its_memory_to_the_next_one(judge: Judge, holder: str) -> None:
+    """The next one would be MLE for it, or die."""
+    judge.one(HOLDERS[holder], b"1\n")
+    outcome = judge.one("x = bytearray(b'x') * (200 << 20)\nprint(len(x))", b"1\n")
+    assert (outcome.ended, outcome.stdout) == (Ended.EXITED, b"%d\n" % (200 << 20))
+
+
 @pytest.mark.parametrize("burn", ["while True: pass", "import time\ntime.sleep(100)",
                                   "import os\nfor _ in range(5): os.fork()\nwhile True: pass"])
 def test_cancel(judge: Judge, burn: str) -> None:
