@@ -7,14 +7,17 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from assay.core.errors import AssayError, CatalogError, RowError, SandboxUnavailable, UsageError
+
+if TYPE_CHECKING:
+    from assay.verifiers.grader import Grader
 
 __all__ = ["app", "main"]
 
@@ -377,22 +380,25 @@ def curate(
     Then: `assay curate --catalog out/examples.duckdb --explain tram-seats`, or `--what-if difficulty.max=0.8`
     """
     from assay.curation.catalog import Catalog
-    from assay.curation.explain import explain_text
+
+    if explain or what_if:
+        from assay.curation.explain import explain_text
+        from assay.curation.replay import change_text
+        from assay.curation.replay import what_if as count_again
+
+        def comparer() -> Grader:
+            from assay.verifiers.grader import Grader
+
+            return stack.enter_context(Grader(workers=workers))
+
+        with errors_as_one_line(), Catalog.open(catalog, read_only=True) as opened, ExitStack() as stack:
+            print(explain_text(opened, explain) if explain else change_text(count_again(opened, what_if or (), comparer)))
+        return
     from assay.curation.pipeline import Inputs, open_for_run
     from assay.curation.pipeline import curate as run_curation
     from assay.curation.recipe import load_recipe
-    from assay.curation.replay import change_text
-    from assay.curation.replay import what_if as count_again
     from assay.verifiers.grader import Grader
 
-    if explain or what_if:
-        with errors_as_one_line(), Catalog.open(catalog, read_only=True) as opened:
-            if explain:
-                print(explain_text(opened, explain))
-            else:
-                with Grader(workers=workers) as grader:
-                    print(change_text(count_again(opened, what_if or (), grader)))
-        return
     if not pools:
         fail("no POOL: name at least one file of problems", 2)
     inputs = Inputs(tuple(pools), tuple(rollouts or ()), tuple(benchmark or ()), mapping, tuple(policy or ()), tuple(advanced or ()))

@@ -83,21 +83,24 @@ def decision_columns(run: int, items: Sequence[Item]) -> dict[str, list[Any]]:
     return columns
 
 
-def load_items(catalog: Catalog, run: int, *, texts: bool = True, table: str = "decisions") -> list[Item]:
-    """The rows of a run as the stages see them, with what `table` (`decisions`, `held`) has of them; prompts and golds only with `texts`."""
-    return list(_items(catalog, run, texts, table))
+def load_items(catalog: Catalog, run: int, *, texts: bool = True, table: str = "decisions", kind: str = "") -> list[Item]:
+    """The rows of a run as the stages see them, with what `table` (`decisions`, `held`) has of them; prompts and golds only with `texts`.
+
+    `kind`: only those of this type of reward.
+    """
+    return list(_items(catalog, run, texts, table, kind))
 
 
-def _items(catalog: Catalog, run: int, texts: bool, table: str) -> Iterator[Item]:
+def _items(catalog: Catalog, run: int, texts: bool, table: str, kind: str) -> Iterator[Item]:
     held = "p.prompt, p.reward, w.metadata" if texts else "NULL, NULL, NULL"
-    for (row, file, line, row_id, source, domain, pid, kind, solutions, tests, status, stage, reason, evidence, prompt, reward,
+    for (row, file, line, row_id, source, domain, pid, reward_type, solutions, tests, status, stage, reason, evidence, prompt, reward,
          metadata) in catalog.rows(
             "SELECT w.row, w.file, w.line, w.id, w.source, w.domain, w.pid, p.type, w.solutions, t.tests, d.status, d.stage, d.reason, "
             f"nullif(d.evidence, '{{}}'), {held} FROM pool_rows w LEFT JOIN (SELECT * FROM {table} WHERE run = $1) d USING (row) "
             "LEFT JOIN problems p USING (pid) LEFT JOIN (SELECT pid, count(*) AS tests FROM tests GROUP BY pid) t USING (pid) "
-            "WHERE w.run = $1 ORDER BY w.row", [run]):
+            "WHERE w.run = $1 AND ($2 = '' OR p.type = $2) ORDER BY w.row", [run, kind]):
         decision = None if status is None else Decision(_STATUS[status], stage, reason, json.loads(evidence) if evidence else {})
-        item = Item(row, file, line, row_id or "", source or "", domain or "", -1 if pid is None else pid, kind or "", tests=tests or 0,
+        item = Item(row, file, line, row_id or "", source or "", domain or "", -1 if pid is None else pid, reward_type or "", tests=tests or 0,
                     solutions=tuple(solutions or ()), decision=decision)
         if reward:
             _add_texts(item, prompt, json.loads(reward), json.loads(metadata or "{}"))

@@ -1,12 +1,12 @@
 """What the stages of a run speak of: `Item`, one row of the pool as the stages see it, and `Decision`, what became of it."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["REASONS", "Decision", "Item", "Status"]
+__all__ = ["REASONS", "Decision", "Item", "Status", "alive"]
 
 REASONS = {
     "kept": "passed every stage",
@@ -94,3 +94,8 @@ class Item:
     solutions: tuple[int, ...] = ()
     """Hashes of its golden programs."""
     decision: Decision | None = None
+
+
+def alive(items: Iterable[Item], kind: str = "") -> list[Item]:
+    """The rows that no stage has decided, of one type of reward or of any."""
+    return [item for item in items if item.decision is None and item.type and (not kind or item.type == kind)]

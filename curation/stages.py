@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import partial
@@ -28,12 +28,14 @@ from .dedup import Cluster, exact_clusters, near_clusters
 from .difficulty import Evidence, Tally, difficulty
 from .filters.gold import gold_filter
 from .filters.question_type import type_filter
+from .golden import GOLD, GOLDEN, attempt, decide_golden, golden_passes, latest_grades
 from .gradebook import GradeBook, Job
 from .hashing import hash_text
 from .ingest import load_problems
-from .items import Decision, Item
+from .items import Decision, Item, alive
 from .recipe import DuplicateRules, Recipe
 from .tagger import with_tags
+from .tallies import tallies
 from .text import Tokens
 from .tiers import tiers_of
 
@@ -46,6 +48,7 @@ __all__ = [
     "alive",
     "check_golden",
     "check_golds",
+    "contaminated",
     "count_rates",
     "decide_difficulty",
     "decide_golden",
@@ -58,9 +61,6 @@ __all__ = [
     "tier_tests",
 ]
 
-GOLD: Final = "@gold"
-GOLDEN: Final = "@golden"
-"""The pool's own answers and programs, as models of the catalog."""
 _SHOWN: Final = 5
 _CHUNK: Final = 256
 _DECIMAL: Final = re.compile(r"-?\d{1,15}\.\d{6,30}")
@@ -72,11 +72,6 @@ class Comparer(Protocol):
     """What is needed of a Grader to compare golds."""
 
     def grade_many(self, items: Sequence[tuple[Problem, Response | Program | str]]) -> list[Grade]: ...
-
-
-def alive(items: Iterable[Item], kind: str = "") -> list[Item]:
-    """The rows that no stage has decided, of one type of reward or of any."""
-    return [item for item in items if item.decision is None and item.type and (not kind or item.type == kind)]
 
 
 def filter_types(items: Sequence[Item], recipe: Recipe, tags: Mapping[int, str] | None = None, tagger: str = "") -> None:
@@ -103,10 +98,13 @@ def filter_contamination(items: Sequence[Item], tokens: Tokens, recipe: Recipe, 
         item = rows[hit.prompt]
         _put(table, item.row, hit.benchmark, hit.item_id, hit.rule, hit.span)
         if item.decision is None:
-            reason = "contam.short_exact" if hit.rule == "short_exact" else "contam.ngram"
-            item.decision = Decision.reject("contamination", reason, benchmark=hit.benchmark, item=hit.item_id, rule=hit.rule,
-                                            span=hit.span)
+            item.decision = contaminated(hit.rule, benchmark=hit.benchmark, item=hit.item_id, rule=hit.rule, span=hit.span)
     return table
+
+
+def contaminated(by: str, /, **evidence: Any) -> Decision:
+    """What an overlap by this rule makes of a row."""
+    return Decision.reject("contamination", "contam.short_exact" if by == "short_exact" else "contam.ngram", **evidence)
 
 
 def filter_duplicates(items: Sequence[Item], tokens: Tokens, recipe: Recipe, catalog: Catalog, grader: Comparer) -> dict[str, list[Any]]:
@@ -242,7 +240,7 @@ def check_golds(items: Sequence[Item], book: GradeBook, catalog: Catalog, mid: i
 
 def decide_golds(items: Sequence[Item], catalog: Catalog, mid: int, vid: int) -> None:
     """By the grades that the catalog has."""
-    found = _latest(catalog, mid, vid)
+    found = latest_grades(catalog, mid, vid)
     for item in alive(items, "math"):
         for gold in item.golds:
             verdict, reason, detail = found.get((item.pid, hash_text(gold)), ("IE", "ungraded", ""))
@@ -265,29 +263,6 @@ def check_golden(items: Sequence[Item], book: GradeBook, catalog: Catalog, recip
     decide_golden(items, catalog, recipe, mid, vid)
 
 
-def decide_golden(items: Sequence[Item], catalog: Catalog, recipe: Recipe, mid: int, vid: int) -> None:
-    """By the grades that the catalog has."""
-    runs = recipe.code.golden_runs
-    found = _latest(catalog, mid, vid)
-    for item in alive(items, "code"):
-        if not item.solutions:
-            if recipe.code.require_golden:
-                item.decision = Decision.undecided("code", "undecided.no_golden")
-            continue
-        outcomes = [[found.get((item.pid, _attempt(value, n)), ("IE", "ungraded", "")) for n in range(runs)] for value in item.solutions]
-        item.decision = _golden_decision(outcomes, recipe.code.golden)
-
-
-def golden_passes(items: Sequence[Item], catalog: Catalog, recipe: Recipe, mid: int, vid: int) -> set[int]:
-    """pids of which a golden program passed in every run."""
-    found = _latest(catalog, mid, vid)
-
-    def passes(pid: int, value: int) -> bool:
-        return all(found.get((pid, _attempt(value, n)), ("",))[0] == "AC" for n in range(recipe.code.golden_runs))
-
-    return {item.pid for item in items if any(passes(item.pid, value) for value in item.solutions)}
-
-
 def _golden_jobs(rows: Sequence[Item], catalog: Catalog, runs: int, mid: int, vid: int) -> Iterator[Job]:
     for start in range(0, len(rows), _CHUNK):
         chunk = [item for item in rows[start:start + _CHUNK] if item.solutions]
@@ -305,42 +280,8 @@ def _golden_jobs(rows: Sequence[Item], catalog: Catalog, runs: int, mid: int, vi
                     continue
                 seen.add((item.pid, value))
                 for n in range(runs):
-                    yield Job(item.pid, mid, place * runs + n, _attempt(value, n), vid, programs[item.pid, value],
+                    yield Job(item.pid, mid, place * runs + n, attempt(value, n), vid, programs[item.pid, value],
                               partial(problems.__getitem__, item.pid))
-
-
-def _attempt(value: int, n: int) -> int:
-    """The hash that the n-th run of a program is recorded under: runs are to be made, not copied."""
-    return (value + n) & 0xFFFFFFFFFFFFFFFF
-
-
-def _golden_decision(outcomes: Sequence[Sequence[tuple[str, str, str]]], needed: str) -> Decision | None:
-    """Of all programs and their runs. What is worst for the problem is named first: fails, flaky, unrunnable, then our faults."""
-    passing = [all(verdict == "AC" for verdict, _, _ in runs) for runs in outcomes]
-    if all(passing) or (needed == "any" and any(passing)):
-        return None
-    decisions: dict[str, Decision] = {}
-    for place, runs in enumerate(outcomes):
-        verdicts = [verdict for verdict, _, _ in runs]
-        verdict, reason, detail = next((run for run in runs if run[0] != "AC"), runs[0])
-        evidence = {"program": place, "verdicts": verdicts, "reason": reason, "detail": detail}
-        if verdict == "IE" and reason != BAD_REFERENCE:
-            decisions["undecided.ungraded"] = Decision.undecided("code", "undecided.ungraded", **evidence)
-        elif verdict in ("CE", "IE"):
-            decisions["code.golden_unrunnable"] = Decision.reject("code", "code.golden_unrunnable", **evidence)
-        elif "AC" in verdicts:
-            decisions["code.flaky"] = Decision.reject("code", "code.flaky", **evidence)
-        elif verdict != "AC":
-            decisions["code.golden_fails"] = Decision.reject("code", "code.golden_fails", **evidence)
-    return next((decisions[reason] for reason in ("code.golden_fails", "code.flaky", "code.golden_unrunnable", "undecided.ungraded")
-                 if reason in decisions), None)
-
-
-def _latest(catalog: Catalog, mid: int, vid: int) -> dict[tuple[int, int], tuple[str, str, str]]:
-    """(pid, hash) -> verdict, reason, detail; a fault of ours only where there is no verdict."""
-    rows = catalog.rows("SELECT pid, hash, verdict, reason, detail FROM grades WHERE mid = ? AND vid = ? "
-                        "ORDER BY verdict = 'IE' AND reason <> ? DESC, graded_at", [mid, vid, BAD_REFERENCE])
-    return {(pid, value): (verdict, reason, detail) for pid, value, verdict, reason, detail in rows}
 
 
 COUNTED: Final = "counted_rates"
@@ -356,10 +297,10 @@ def count_rates(catalog: Catalog) -> None:
 def decide_difficulty(items: Sequence[Item], recipe: Recipe, catalog: Catalog, roles: Mapping[str, Sequence[int]], golden: set[int],
                       rates: str = COUNTED) -> None:
     """Applies the difficulty rules by the counts of `rates`, a table."""
-    tallies = {role: _tallies(catalog, mids, recipe.difficulty.scores, rates) for role, mids in roles.items()}
+    known = {role: tallies(catalog, mids, recipe.difficulty.scores, rates) for role, mids in roles.items()}
     nothing = Tally()
     for item in alive(items):
-        policy, advanced = (tallies[role].get(item.pid, nothing) for role in ("policy", "advanced"))
+        policy, advanced = (known[role].get(item.pid, nothing) for role in ("policy", "advanced"))
         item.decision = difficulty(recipe.difficulty, Evidence(item.type == "code", policy, advanced, item.pid in golden))
 
 
@@ -377,13 +318,3 @@ def tier_tests(items: Sequence[Item], recipe: Recipe, catalog: Catalog) -> dict[
             for (_, test, _, _), tier in zip(known, tiers_of([k / n for _, _, k, n in known], recipe.tiers), strict=True):
                 _put(table, pid, test, tier)
     return table
-
-
-def _tallies(catalog: Catalog, mids: Sequence[int], scores: str, rates: str) -> dict[int, Tally]:
-    """Of each problem, over all models of a role."""
-    counts = "sum(given), sum(recorded), sum(recorded_k), false" if scores == "recorded" else "sum(responses), sum(n), sum(k), sum(tests_k) > 0"
-    if not mids:
-        return {}
-    with catalog.using("role", {"mid": list(mids)}):
-        rows = catalog.rows(f"SELECT pid, {counts} FROM {rates} SEMI JOIN role USING (mid) GROUP BY pid")
-    return {pid: Tally(int(given), int(n), int(k), solved) for pid, given, n, k, solved in rows if given}

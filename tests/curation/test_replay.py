@@ -46,7 +46,7 @@ def test_what_if_is_what_a_run_would_do(finished: tuple[Path, str, str, str], se
     catalog, pool, rollouts, bench = finished
     with Catalog.open(catalog, read_only=True) as opened:
         with Grader() as grader:
-            change = what_if(opened, settings, grader)
+            change = what_if(opened, settings, lambda: grader)
         recipe = changed_recipe(Recipe(), settings)
     before = Counter(dict(ask(catalog, "SELECT reason, count(*) FROM v_decision GROUP BY 1")))
     assert change.before == before
@@ -58,11 +58,11 @@ def test_what_if_writes_nothing_and_names_mistakes(finished: tuple[Path, str, st
     catalog = finished[0]
     before = catalog.read_bytes()
     with Catalog.open(catalog, read_only=True) as opened:
-        assert "nothing was written" in change_text(what_if(opened, ["difficulty.max=0.1"], Grader()))
+        assert "nothing was written" in change_text(what_if(opened, ["difficulty.max=0.1"], Grader))
         for wrong, said in (("difficulty.min=1", "difficulty.math"), ("difficulty", "KEY=VALUE"), ("difficulty.max=2", "neither"),
                             ("name.x=1", "no such setting")):
             with pytest.raises(UsageError, match=said.replace(".", r"\.")):
-                what_if(opened, [wrong], Grader())
+                what_if(opened, [wrong], Grader)
     assert catalog.read_bytes() == before
 
 

@@ -84,7 +84,7 @@ def test_a_failure_is_the_rules_answer_or_undecided(tmp_path: Path) -> None:
 def test_what_if_asks_nobody(tmp_path: Path) -> None:
     go(tmp_path, Told(SAID))
     with Catalog.open(tmp_path / "c.duckdb", read_only=True) as opened, Grader(workers=1) as grader:
-        change = what_if(opened, ["tagger.model=told", "tagger.base_url=http://127.0.0.1:1"], grader)
+        change = what_if(opened, ["tagger.model=told", "tagger.base_url=http://127.0.0.1:1"], lambda: grader)
     assert change.after["type.mcq"] == 0 and change.after["type.proof"] == 1
 
 
