@@ -116,6 +116,8 @@ def _store_scores(path: str, rollouts: str) -> str:
     shutil.copy(path, copy)
     with Catalog.open(copy) as catalog:
         items = load_items(catalog, 1, texts=False)
+        with catalog.using("loaded", {"n": [1]}):       # Arrow loads pandas at the first use; a run has done so when it read its pool
+            pass
         wall, cpu = time.monotonic(), time.process_time()
         reader = RolloutReader(catalog, items, {"@gold": 0, "@golden": 1}, {"math": 0, "code": 1}, lambda _: None)
         for _ in reader.jobs([rollouts], {item.pid for item in items}, True):

@@ -44,13 +44,14 @@ def recount(catalog: Catalog, run: int, recipe: Recipe, stands: Sequence[str], a
     roles = assign_roles(mids, inputs["policy"], inputs["advanced"], recipe.roles) if "difficulty" in again else {"policy": [], "advanced": []}
     rates = f"(SELECT * FROM rates WHERE run = {int(run)})"
     policy, advanced = (tally_query(roles[role], recipe.difficulty.scores, rates) for role in ("policy", "advanced"))
-    with catalog.using("golden", {"pid": sorted(golden)}), catalog.using("decided", {"row": list(decided)}):
-        rows = catalog.rows(
-            f"WITH policy AS ({policy}), advanced AS ({advanced}) "
-            "SELECT d.status, d.stage, d.reason, CASE WHEN n.row IS NOT NULL THEN d.row END, q.type = 'code', w.pid IN (SELECT pid FROM golden), "
-            "p.given, p.n, p.k, p.solved_tests, a.given, a.n, a.k, a.solved_tests, count(*) "
-            "FROM decisions d JOIN pool_rows w USING (run, row) LEFT JOIN problems q USING (pid) LEFT JOIN policy p USING (pid) "
-            "LEFT JOIN advanced a USING (pid) LEFT JOIN decided n USING (row) WHERE run = $1 GROUP BY ALL", [run])
+    rows = catalog.rows(
+        f"WITH policy AS ({policy}), advanced AS ({advanced}), golden AS (SELECT unnest($2::INTEGER[]) AS pid), "
+        "decided AS (SELECT unnest($3::BIGINT[]) AS row) "
+        "SELECT d.status, d.stage, d.reason, n.row, q.type = 'code', g.pid IS NOT NULL, "
+        "p.given, p.n, p.k, p.solved_tests, a.given, a.n, a.k, a.solved_tests, count(*) "
+        "FROM decisions d JOIN pool_rows w USING (run, row) LEFT JOIN problems q USING (pid) LEFT JOIN policy p USING (pid) "
+        "LEFT JOIN advanced a USING (pid) LEFT JOIN decided n USING (row) LEFT JOIN golden g USING (pid) WHERE run = $1 GROUP BY ALL",
+        [run, sorted(golden), list(decided)])
     moves: Moves = Counter()
     for status, stage, reason, row, is_code, has_golden, *counts, many in rows:
         old = new = Fate(Status(status), reason)

@@ -6,6 +6,7 @@ the catalog has already (the same problem, model and text, as many times) is not
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -46,7 +47,7 @@ class RolloutReader:
                 self._places[item.id] = item.pid
         self._hashes: dict[str, int] = dict(catalog.rows("SELECT problem_id, pid FROM problems"))
         self._held: dict[tuple[int, int], dict[int, list[int]]] = {}      # (pid, mid) -> hash -> samples of the catalog not yet met
-        self._next: dict[tuple[int, int], int] = {}
+        self._next: defaultdict[int, dict[int, int]] = defaultdict(dict)      # mid -> pid -> its next sample: no tuples by the 100,000
         self._scores = ScoreBatch()
         self._only_scores = False
         self._known: set[tuple[int, int]] = set()       # (pid, mid) of which the catalog had rollouts before this run
@@ -61,7 +62,7 @@ class RolloutReader:
         chunk: list[_Rollout] = []
         size = 0
         self._known = set(self._catalog.rows("SELECT DISTINCT pid, mid FROM rollouts"))
-        ids = hash_text(*(f"{name} {pid}" for name, pid in self._places.items()), *self._hashes)
+        ids = hash_text(json.dumps(self._places), json.dumps(list(self._hashes)))
         for path in paths:
             file = file_print(path)
             if read := self._catalog.rows("SELECT bad, unknown FROM files_read WHERE path = ? AND print = ? AND ids = ?", [path, file, str(ids)]):
@@ -70,16 +71,16 @@ class RolloutReader:
                 continue
             bad, unknown, self._only_scores = self.bad, self.unknown, bool(file)
             for line, row in rows_of(path):
-                where = f"{path}, line {line}"
-                try:
-                    new = self._parse(row, path, line, where)
-                except RowError as error:
-                    self.bad += 1
-                    if self.bad <= _SHOWN:
-                        self._say(f"no rollout: {error}")
-                else:
-                    size += sum(rollout.length for rollout in new)
-                    chunk += new
+                if not self._add_plain(row, path, line):
+                    try:
+                        new = self._parse(row, path, line, f"{path}, line {line}")
+                    except RowError as error:
+                        self.bad += 1
+                        if self.bad <= _SHOWN:
+                            self._say(f"no rollout: {error}")
+                    else:
+                        size += sum(rollout.length for rollout in new)
+                        chunk += new
                 if len(chunk) >= _CHUNK or size >= _CHUNK_CHARACTERS or len(self._scores) >= _SCORES:
                     yield from self._store(chunk, skip, per_test)
                     chunk, size = [], 0
@@ -88,6 +89,27 @@ class RolloutReader:
             if self._only_scores:
                 self._catalog.append("files_read", {"path": [path], "print": [file], "ids": [str(ids)], "bad": [self.bad - bad],
                                                     "unknown": [self.unknown - unknown]})
+
+    def _add_plain(self, row: dict[str, Any] | RowError, path: str, line: int) -> bool:
+        """What `_parse` does, for the row that comes by the million: scores of 0 and 1 alone, by a model and of a row that are known."""
+        if isinstance(row, RowError) or row.keys() != _PLAIN_KEYS:
+            return False
+        row_id, model, scores = row["id"], row["model"], row["scores"]
+        if row_id.__class__ is not str or model.__class__ is not str or scores.__class__ is not list or model.startswith("@"):
+            return False
+        pid, mid = self._places.get(row_id), self._models.get(model)
+        if pid is None or mid is None or (pid, mid) in self._known:
+            return False
+        try:
+            if not _RIGHT_OR_WRONG.issuperset(scores):
+                return False
+        except TypeError:       # a list among them
+            return False
+        counts = self._next[mid]
+        first = counts.get(pid, 0)
+        counts[pid] = first + len(scores)
+        self._scores.add(pid, mid, first, scores, None, path, line)
+        return True
 
     def _parse(self, row: dict[str, Any] | RowError, path: str, line: int, where: str) -> list[_Rollout]:
         if isinstance(row, RowError):
@@ -120,10 +142,9 @@ class RolloutReader:
         sampling = json.dumps(row["sampling"], sort_keys=True) if isinstance(row.get("sampling"), dict) else None
         mid = self._models.setdefault(model, len(self._models))
         if responses is None and (pid, mid) not in self._known:
-            first = self._next.setdefault((pid, mid), 0)
-            self._held.setdefault((pid, mid), {})
+            first = self._next[mid].get(pid, 0)
             self._scores.add(pid, mid, first, _all_scores(scores or [], where), sampling, path, line)
-            self._next[pid, mid] += count
+            self._next[mid][pid] = first + count
             return []
         self._only_scores = self._only_scores and responses is None
         return [_Rollout(pid, mid, parse_response(responses[n], f"{where}: responses[{n}]") if responses is not None else None,
@@ -136,11 +157,11 @@ class RolloutReader:
         kept: list[_Rollout] = []
         for rollout in chunk:
             key = rollout.pid, rollout.mid
-            if samples := self._held[key].get(rollout.hash):
+            if samples := self._held.get(key, {}).get(rollout.hash):
                 rollout.sample = samples.pop(0)
             else:
-                rollout.sample = self._next[key]
-                self._next[key] += 1
+                rollout.sample = self._next[rollout.mid][rollout.pid]
+                self._next[rollout.mid][rollout.pid] += 1
                 new.append(rollout)
             if rollout.response is not None and rollout.pid not in skip:
                 kept.append(rollout)
@@ -159,16 +180,16 @@ class RolloutReader:
 
     def _load(self, keys: set[tuple[int, int]]) -> None:
         """What the catalog has of these (pid, mid)."""
-        new = sorted(keys - self._next.keys())
-        for key in new:
-            self._held[key], self._next[key] = {}, 0
+        new = sorted((pid, mid) for pid, mid in keys if pid not in self._next[mid])
+        for pid, mid in new:
+            self._held[pid, mid], self._next[mid][pid] = {}, 0
         if not new:
             return
         with self._catalog.using("wanted", {"pid": [pid for pid, _ in new], "mid": [mid for _, mid in new]}):
             rows = self._catalog.rows("SELECT pid, mid, hash, sample FROM rollouts SEMI JOIN wanted USING (pid, mid) ORDER BY ALL")
         for pid, mid, value, sample in rows:
             self._held[pid, mid].setdefault(value, []).append(sample)
-            self._next[pid, mid] = max(self._next[pid, mid], sample + 1)
+            self._next[mid][pid] = max(self._next[mid][pid], sample + 1)
 
     def _store_models(self) -> None:
         new = {name: mid for name, mid in self._models.items() if name not in self._stored}
@@ -180,6 +201,9 @@ class RolloutReader:
 _MOST: Final = 1e300
 """Beyond it an integer of JSON may be no float."""
 _NUMBERS: Final = frozenset({int, float, bool})
+_PLAIN_KEYS: Final = {"id", "model", "scores"}
+_RIGHT_OR_WRONG: Final = frozenset({0, 1})
+"""What nearly all scores are; True and 1.0 are among them."""
 _COLUMNS: Final = ("pid", "mid", "sample", "hash", "length", "recorded", "sampling", "file", "line")
 
 
@@ -206,7 +230,7 @@ def _score(value: Any, where: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool | int | float) and abs(value) < _MOST:
-        return float(value)
+        return value + 0.0      # -0.0 is 0.0
     raise RowError(f"{where} is {value!r}, not a number")
 
 

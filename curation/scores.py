@@ -1,18 +1,21 @@
 """Recorded scores without responses, by the million: collected row by row, stored column by column."""
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from .hashing import hash_text
 
 __all__ = ["ScoreBatch", "score_hash"]
 
 _NONE: Final = float("nan")
+_COLUMNS: Final[tuple[str, ...]] = ("pid", "mid", "first", "count", "line", "sampling", "file")
 
 
 @lru_cache(1 << 16)
@@ -25,8 +28,13 @@ class ScoreBatch:
     """Rows of scores on their way into the table `rollouts`. Its length is the number of scores."""
 
     def __init__(self) -> None:
+        self._empty()
+
+    def _empty(self) -> None:
         self._scores = array("d")
-        self._rows: dict[str, list[Any]] = {name: [] for name in ("pid", "mid", "first", "count", "sampling", "file", "line")}
+        self._rows = array("q")         # _COLUMNS of each row: no objects, nothing to collect
+        self._sampling: dict[str | None, int] = {}
+        self._files: dict[str | None, int] = {}     # the few texts there are, numbered
 
     def __len__(self) -> int:
         return len(self._scores)
@@ -34,8 +42,8 @@ class ScoreBatch:
     def add(self, pid: int, mid: int, first: int, scores: Sequence[float | None], sampling: str | None, file: str, line: int) -> None:
         """One row. `first` is the sample number of its first score."""
         self._scores.extend([_NONE if score is None else score for score in scores] if None in scores else scores)  # type: ignore[arg-type]
-        for name, value in zip(self._rows, (pid, mid, first, len(scores), sampling, file, line), strict=True):
-            self._rows[name].append(value)
+        self._rows.extend((pid, mid, first, len(scores), line, self._sampling.setdefault(sampling, len(self._sampling)),
+                           self._files.setdefault(file, len(self._files))))
 
     def taken(self) -> dict[str, Any]:
         """The columns, and the batch is empty again; nothing if it was."""
@@ -43,18 +51,29 @@ class ScoreBatch:
 
         if not self._scores:
             return {}
-        scores, rows = np.frombuffer(self._scores, np.float64), self._rows
-        self._scores, self._rows = array("d"), {name: [] for name in rows}
-        counts = np.array(rows["count"])
-        owner = np.repeat(np.arange(len(counts)), counts)
-        index = np.arange(len(scores)) - np.repeat(np.cumsum(counts) - counts, counts)
-        values, which = np.unique(scores, return_inverse=True)      # NaN, which stands for no score, is one value
-        kinds, kind = np.unique(index * len(values) + which, return_inverse=True)
-        known = [None if np.isnan(value) else float(value) for value in values]
-        hashes = np.array([score_hash(n // len(values), known[n % len(values)]) for n in kinds.tolist()], np.uint64)
-        texts = {name: pa.DictionaryArray.from_arrays(pa.array(owner, pa.int32()), pa.array(rows[name], pa.string()))
-                 for name in ("sampling", "file")}
-        return {"pid": np.array(rows["pid"], np.int32)[owner], "mid": np.array(rows["mid"], np.int32)[owner],
-                "sample": (np.array(rows["first"], np.int32)[owner] + index).astype(np.int32), "hash": hashes[kind],
-                "length": np.full(len(scores), -1, np.int32),
-                "recorded": pa.array(scores, mask=np.isnan(scores)), **texts, "line": np.array(rows["line"])[owner]}
+        scores = np.frombuffer(self._scores, np.float64)
+        rows: dict[str, npt.NDArray[np.int64]] = dict(zip(_COLUMNS, np.frombuffer(self._rows, np.int64).reshape(-1, len(_COLUMNS)).T, strict=True))
+        told = {"sampling": list(self._sampling), "file": list(self._files)}
+        self._empty()
+        counts = rows["count"]
+        owner = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        index = (np.arange(len(scores)) - np.repeat(np.cumsum(counts) - counts, counts)).astype(np.int32)
+        values, which = _distinct(scores)
+        marks = [None if math.isnan(value) else value for value in values.tolist()]
+        kinds, kind = _distinct(index.astype(np.int64) * len(marks) + which)
+        hashes = np.array([score_hash(n // len(marks), marks[n % len(marks)]) for n in kinds.tolist()], np.uint64)
+        texts = {name: pa.DictionaryArray.from_arrays(pa.array(rows[name].astype(np.int32)[owner]), pa.array(known, pa.string()))
+                 for name, known in told.items()}
+        return {"pid": rows["pid"].astype(np.int32)[owner], "mid": rows["mid"].astype(np.int32)[owner],
+                "sample": rows["first"].astype(np.int32)[owner] + index, "hash": hashes[kind], "length": np.full(len(scores), -1, np.int32),
+                "recorded": pa.array(scores, mask=np.isnan(scores)), **texts, "line": rows["line"][owner]}
+
+
+def _distinct(numbers: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """The different numbers in order, and which of them each is; NaN is one of them. Small whole numbers without a sort."""
+    small = numbers.astype(np.int64) if numbers.min() >= 0 and numbers.max() < len(numbers) else None     # not so with NaN
+    if small is None or (small != numbers).any():
+        values, which = np.unique(numbers, return_inverse=True)
+        return values, which
+    met = np.bincount(small) > 0
+    return np.flatnonzero(met).astype(numbers.dtype), (np.cumsum(met) - 1)[small]

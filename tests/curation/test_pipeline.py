@@ -254,7 +254,9 @@ SCORES = [
     {"id": "fine", "model": "sft", "scores": [1, 0, None, True, 0.5]}, {"id": "easy", "model": "sft", "scores": [1, 1], "sampling": {"top_p": 1}},
     {"id": "fine", "model": "sft", "scores": [0, 0]}, {"id": "fine", "model": "other", "scores": []},
     {"id": "easy", "model": "sft", "scores": [2e308]}, {"id": "nobody", "model": "sft", "scores": [1]},
-    {"id": "never", "model": "sft", "scores": ["1"]}, {"id": "never", "model": "sft", "scores": [1, 10**400]}]
+    {"id": "never", "model": "sft", "scores": ["1"]}, {"id": "never", "model": "sft", "scores": [1, 10**400]},
+    {"id": "unsure", "model": "sft", "scores": [-0.0, 1.0, False]}, {"id": "unsure", "model": "sft", "scores": [[1]]},
+    {"id": "unsure", "model": "@gold", "scores": [1]}]
 
 
 def test_scores_by_the_column(tmp_path: Path, files: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,12 +274,13 @@ def test_scores_by_the_column(tmp_path: Path, files: tuple[str, str, str], monke
     with monkeypatch.context() as patch:
         patch.setattr(module, "set", Everything, raising=False)
         second = run(slow, files[0], scores)
-    assert (first.bad_rollouts, first.unknown_rollouts) == (second.bad_rollouts, second.unknown_rollouts) == (3, 1)
+    assert (first.bad_rollouts, first.unknown_rollouts) == (second.bad_rollouts, second.unknown_rollouts) == (5, 1)
     table = "SELECT pid, mid, sample, hash, length, recorded, sampling, file, line FROM rollouts ORDER BY ALL"
     assert ask(fast, table) == ask(slow, table)
-    assert [row[2:6:3] for row in ask(fast, table)] == [(0, 1.0), (1, 0.0), (2, None), (3, 1.0), (4, 0.5), (5, 0.0), (6, 0.0), (0, 1.0), (1, 1.0)]
+    assert [row[2:6:3] for row in ask(fast, table)] == [(0, 1.0), (1, 0.0), (2, None), (3, 1.0), (4, 0.5), (5, 0.0), (6, 0.0), (0, 1.0), (1, 1.0),
+                                                        (0, 0.0), (1, 1.0), (2, 0.0)]
     again = run(fast, files[0], scores, recipe=Recipe.model_validate({"difficulty": {"scores": "recorded"}}), resume=True)
-    assert (again.bad_rollouts, again.unknown_rollouts) == (3, 1)
+    assert (again.bad_rollouts, again.unknown_rollouts) == (5, 1)
     os.utime(scores, (1, 1))
     run(fast, files[0], scores, resume=True)
     assert ask(fast, table) == ask(slow, table)
