@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ _SLICED_BYTES: Final = 8 << 20
 _SLICE_BYTES: Final = 1 << 20
 _ARTIFACT_BYTES: Final = 128 << 20
 _GREET_S: Final = 60.0
+_LOOKS_FOR_ITSELF: Final = re.compile(rb"__file__|\bargv\b|getsource|linecache|spawn|main\.py")
+"""In a Python program that runs in the warm interpreter and so needs no file: it may open its own, start itself again, or have its children
+import it. Only such a one has it in its work folder, which would otherwise be made new after every run."""
 
 
 class Artifacts:
@@ -94,6 +98,7 @@ class Session:
         self._stored = 0
         self._job = 0
         self._pinned: tuple[str, ...] = ()
+        self._own_file: Mapping[str, bytes] = {}
         self._flights: list[_Flight] = []
         self._unsent: list[bytes] = []
         self._large: dict[int, bytes] = {}          # bodies to be sliced, by their places in `_unsent`
@@ -224,6 +229,7 @@ class Session:
             "limits": _limits(job.limits), "compile_limits": language.compile_limits_for_agent(job.limits.memory_bytes), "keep": key,
             "typed": job.typed}
         self._pinned = (key,)
+        self._own_file = {language.source: job.source} if language.kind == "python" and _LOOKS_FOR_ITSELF.search(job.source) else {}
         artifact = None
         if key not in self._store:
             artifact = self._artifacts.get(key)
@@ -260,11 +266,12 @@ class Session:
 
     def _send_run(self, n: int, test: TestRun, *, talk: bool = False) -> None:
         data = _name(test.data)
-        files = {name: "" if name.endswith("/") else _name(content) for name, content in test.files.items()}
+        given = test.files or self._own_file    # a validator has the files of its test alone
+        files = {name: "" if name.endswith("/") else _name(content) for name, content in given.items()}
         blobs = (data, *(name for name in files.values() if name))
         self._flights.append(_Flight(blobs, len(test.data)))
         self._put(data, test.data)
-        for name, content in test.files.items():
+        for name, content in given.items():
             if files[name]:
                 self._put(files[name], content)
         head: dict[str, Any] = {"job": self._job, "n": n, "data": data}
