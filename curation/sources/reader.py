@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from .mapping import Mapping, load_mapping, shipped_mappings
 __all__ = ["PoolRow", "check_source", "read_benchmark", "read_pool"]
 
 _ENDS = (".jsonl", ".gz", ".zst", ".parquet", ".json", ".csv")
+_UNSEEN = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
+"""Kinds of letters that leave no mark: spaces, control letters, zero-width ones."""
 _HUB_ID = re.compile(r"\A([\w.-]+/[\w.-]+)(?::([\w.-]+))?(?:@([\w.+\[\]:%-]+))?(?:#([\w./-]+))?\Z")
 
 
@@ -147,6 +150,8 @@ def _pool_row(path: str, line: int, row: dict[str, Any], mapping: Mapping | None
     except RowError as error:
         return PoolRow(path, line, None, row_id, source, domain, {}, error=str(error))
     problem = parsed.problem
+    if not any(unicodedata.category(letter) not in _UNSEEN for letter in problem.prompt):
+        return PoolRow(path, line, None, row_id, source, domain, {}, error=f"{where}: no text in `prompt`: a problem of a pool asks something")
     extra = {key: value for key, value in parsed.extra.items()
              if key not in ("solutions", "source", "licence", "url", "revision", "domain", "curation") and value is not None}
     extra |= _unpacked(extra.pop("metadata", None))

@@ -56,6 +56,19 @@ def test_encodings(tmp_path: Path, line: bytes, kept: bool | None) -> None:
     assert rows == decided
 
 
+@pytest.mark.parametrize("prompt", ["", None, " \n\t", "\u200b\ufeff", "\x00"], ids=ascii)
+@pytest.mark.parametrize("reward", [{"type": "math", "answer": "7"}, {"type": "code", "tests": [{"input": "1", "output": "1"}]}], ids=["math", "code"])
+def test_a_row_that_asks_nothing_is_no_problem(tmp_path: Path, prompt: str | None, reward: dict[str, object]) -> None:
+    """A policy would be paid for guessing; neither does such a row take an id, or a duplicate, away from one that asks."""
+    empty = {"id": "same", "prompt": prompt, "reward": reward, "source": "s", "domain": "d"}
+    pool = write_rows(tmp_path / "pool.jsonl", [empty, {"id": "absent", "reward": reward}, math_row("same", "?", "7"), math_row("dot", "素", "7")])
+    run(tmp_path / "c.duckdb", pool, recipe=STATIC)
+    assert ask(tmp_path / "c.duckdb", "SELECT id, reason FROM v_decision ORDER BY row") == [
+        ("same", "ingest.bad_row"), ("absent", "ingest.bad_row"), ("same", "kept"), ("dot", "kept")]
+    [(evidence, source, domain)] = ask(tmp_path / "c.duckdb", "SELECT evidence, source, domain FROM v_decision WHERE row = 0")
+    assert "line 1: no text in `prompt`" in evidence and (source, domain) == ("s", "d")
+
+
 def test_ids_and_golds_that_are_none(tmp_path: Path) -> None:
     rows = [math_row("a", "How many is 1 + 2?", "3"), math_row("a", "How many is 2 + 2?", "4"), math_row("b", "How many is 3 + 2?", None),
             math_row("c", "How many is 4 + 2?", []), math_row("d", "How many is 5 + 2?", " "), math_row("e", "How many is 6 + 2?", "N/A")]
