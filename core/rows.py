@@ -11,7 +11,7 @@ import gzip
 import io
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,14 +62,14 @@ def check_readable(path: str | Path) -> None:
             raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def read_rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any] | RowError]]:
-    """(line number from 1, row) for each row; a line that is no JSON object comes as a RowError. Blank lines are passed over.
+def read_rows(path: str | Path, skip: Container[int] = ()) -> Iterator[tuple[int, dict[str, Any] | RowError]]:
+    """(line number from 1, row) for each row; a line that is no JSON object comes as a RowError. Blank lines, and those of `skip`, are passed over.
 
     Raises: InputError if the file cannot be opened, or cannot be read on (what came before has been given).
     """
     kind = row_format(path)
     if kind == "parquet":
-        yield from _parquet_rows(Path(path))
+        yield from ((number, row) for number, row in _parquet_rows(Path(path)) if number not in skip)
         return
     with _opened(path, kind) as stream:
         number = 0
@@ -83,7 +83,7 @@ def read_rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any] | RowError
             number += 1
             if len(line) >= MAX_LINE_BYTES and not line.endswith(b"\n"):
                 raise InputError(f"{path}, line {number}: longer than {MAX_LINE_BYTES >> 20} MiB")
-            if line.isspace():
+            if number in skip or line.isspace():
                 continue
             try:
                 # `{"` is how nearly all lines begin, and UTF-8 for certain; the question costs as much as the reading of a short row.

@@ -30,6 +30,7 @@ from .items import Decision, Item, Status
 from .recipe import Recipe
 from .roles import assign_roles
 from .rollouts import RolloutReader
+from .settled import settled_lines
 from .snapshot import Publisher, remove_snapshots
 from .sources.reader import check_source, read_benchmark
 from .tagger import Tagger, ask_tagger, known_tags
@@ -181,7 +182,9 @@ def curate(catalog: Catalog, inputs: Inputs, recipe: Recipe, grader: Grader, say
             reader = RolloutReader(catalog, items, models, verifiers, say)
             ours = recipe.difficulty.scores == "ours"
             skip = _ungradable(items) if ours else {item.pid for item in items}
-            book.grade(reader.jobs(inputs.rollouts, skip, recipe.difficulty.per_test), lambda n: advance("rollouts", n))
+            settled = settled_lines(catalog, run, verifiers.values(), skip) if done and ours else {}
+            book.grade(reader.jobs(inputs.rollouts, skip, recipe.difficulty.per_test, settled), lambda n: advance("rollouts", n))
+            book.reused += reader.reused
             models = reader.models
             roles = assign_roles(models, inputs.policy, inputs.advanced, recipe.roles, say)
             named = {mid: name for name, mid in models.items()}

@@ -51,14 +51,18 @@ class RolloutReader:
         self._scores = ScoreBatch()
         self._only_scores = False
         self._known: set[tuple[int, int]] = set()       # (pid, mid) of which the catalog had rollouts before this run
-        self.unknown = self.bad = 0
+        self._settled: Mapping[str, Mapping[int, int]] = {}
+        self.unknown = self.bad = self.reused = 0
 
     @property
     def models(self) -> dict[str, int]:
         return dict(self._models)
 
-    def jobs(self, paths: Sequence[str], skip: set[int], per_test: bool) -> Iterator[Job]:
-        """All rollouts of the files; those of problems in `skip` are stored and not graded. Raises: InputError."""
+    def jobs(self, paths: Sequence[str], skip: set[int], per_test: bool, settled: Mapping[str, Mapping[int, int]] | None = None) -> Iterator[Job]:
+        """All rollouts of the files; those of problems in `skip` are stored and not graded. Lines that are `settled` (settled.py) are not parsed,
+        their grades count as `reused`. Raises: InputError.
+        """
+        self._settled = settled or {}
         chunk: list[_Rollout] = []
         size = 0
         self._known = set(self._catalog.rows("SELECT DISTINCT pid, mid FROM rollouts"))
@@ -69,8 +73,10 @@ class RolloutReader:
                 self._say(f"{path}: its scores are in the catalog")
                 self.bad, self.unknown = self.bad + read[0][0], self.unknown + read[0][1]
                 continue
-            bad, unknown, self._only_scores = self.bad, self.unknown, bool(file)
-            for line, row in rows_of(path):
+            passed = self._settled.get(path, {})
+            self.reused += sum(passed.values())
+            bad, unknown, self._only_scores = self.bad, self.unknown, bool(file) and not passed
+            for line, row in rows_of(path, passed):
                 if not self._add_plain(row, path, line):
                     try:
                         new = self._parse(row, path, line, f"{path}, line {line}")
@@ -186,9 +192,10 @@ class RolloutReader:
         if not new:
             return
         with self._catalog.using("wanted", {"pid": [pid for pid, _ in new], "mid": [mid for _, mid in new]}):
-            rows = self._catalog.rows("SELECT pid, mid, hash, sample FROM rollouts SEMI JOIN wanted USING (pid, mid) ORDER BY ALL")
-        for pid, mid, value, sample in rows:
-            self._held[pid, mid].setdefault(value, []).append(sample)
+            rows = self._catalog.rows("SELECT pid, mid, hash, sample, file, line FROM rollouts SEMI JOIN wanted USING (pid, mid) ORDER BY ALL")
+        for pid, mid, value, sample, file, line in rows:
+            if line not in self._settled.get(file, ()):
+                self._held[pid, mid].setdefault(value, []).append(sample)
             self._next[mid][pid] = max(self._next[mid][pid], sample + 1)
 
     def _store_models(self) -> None:

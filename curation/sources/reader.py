@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,8 +88,8 @@ def check_source(path: str) -> None:
         raise UsageError(f"{path}: no such file, and no Hub id (owner/name[:config][@split])")
 
 
-def rows_of(path: str) -> Iterator[tuple[int, dict[str, Any] | RowError]]:
-    """Rows of a file, or of a Hub data set where there is no such file. Raises: InputError."""
+def rows_of(path: str, skip: Container[int] = ()) -> Iterator[tuple[int, dict[str, Any] | RowError]]:
+    """Rows of a file, but for the lines of `skip`, or of a Hub data set where there is no such file. Raises: InputError."""
     if path.startswith(SCHEME):
         yield from generated_rows(path)
         return
@@ -97,7 +97,7 @@ def rows_of(path: str) -> Iterator[tuple[int, dict[str, Any] | RowError]]:
         yield from package_rows(path)
         return
     if path == "-" or Path(path).exists():
-        yield from read_rows(path)
+        yield from read_rows(path, skip)
         return
     hub = _HUB_ID.match(path)
     if not hub or path.endswith(_ENDS):

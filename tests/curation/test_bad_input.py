@@ -57,7 +57,8 @@ def test_encodings(tmp_path: Path, line: bytes, kept: bool | None) -> None:
 
 
 @pytest.mark.parametrize("prompt", ["", None, " \n\t", "\u200b\ufeff", "\x00"], ids=ascii)
-@pytest.mark.parametrize("reward", [{"type": "math", "answer": "7"}, {"type": "code", "tests": [{"input": "1", "output": "1"}]}], ids=["math", "code"])
+@pytest.mark.parametrize("reward", [{"type": "math", "answer": "7"},
+                                    {"type": "code", "tests": [{"input": "1", "output": "1"}]}], ids=["math", "code"])
 def test_a_row_that_asks_nothing_is_no_problem(tmp_path: Path, prompt: str | None, reward: dict[str, object]) -> None:
     """A policy would be paid for guessing; neither does such a row take an id, or a duplicate, away from one that asks."""
     empty = {"id": "same", "prompt": prompt, "reward": reward, "source": "s", "domain": "d"}
