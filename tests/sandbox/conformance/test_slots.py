@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -351,6 +352,17 @@ def test_compilers_are_held(judge: Judge, language: str, source: str, reason: st
         assert "root:" not in item.message
         assert len(item.message) <= 20_000
     assert time.monotonic() - start < 45
+
+
+MAIN = "{ public static void main(String[] a) { System.out.println(new java.util.Scanner(System.in).nextInt() + 1); } }"
+
+
+@pytest.mark.parametrize("head", [
+    "class Any", "public class Other", "package a.b;\npublic final class Other", "package a;\nclass Helper {}\nclass Any",
+    "/**\n * public class ListNode {}\n */\n// public class Node\npublic class Solution", "public interface Shape {}\nclass Main"])
+def test_a_java_program_may_be_called_anything(judge: Judge, head: str) -> None:
+    outcome = judge.one(f"{head} {MAIN}", b"41\n", language="java", limits=replace(LIMITS, cpu_s=10, wall_s=30))
+    assert outcome.stdout == b"42\n"
 
 
 def test_int_0x80_is_no_way_around(judge: Judge) -> None:
