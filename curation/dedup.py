@@ -4,8 +4,10 @@ Two prompts are near duplicates if the Jaccard similarity of their 3-gram sets r
 (variants of one template with other numbers are other problems), and their golds are the same text, and say something (yes, no and
 letters of options do not); or the similarity reaches 0.95 and one holds the other as a whole but for formatting: then it is the same
 question, and math golds that differ are in conflict. (With less than that, golds that differ tell two questions about one figure apart,
-and puzzles with other data.) Candidates come from MinHash (63 permutations, 21 bands of 3: finds 99.4 % of the pairs at 0.6,
-99.98 % at 0.7), and every candidate is compared exactly.
+and puzzles with other data.) Programming tasks have other tests in each source, so a third way is open to them: one prompt is the other
+with whole sentences before or behind it that stand so in at least 8 prompts of the pool, such as how to write the answer.
+Candidates come from MinHash (63 permutations, 21 bands of 3: finds 99.4 % of the pairs at 0.6, 99.98 % at 0.7), and every candidate is
+compared exactly.
 Source: MiMo-7B report, 3.2 ("global n-gram deduplication"); the details are ours.
 """
 from __future__ import annotations
@@ -21,7 +23,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from .text import Hashes, Places, Tokens, exact_key, gram_chunks, mix, ngrams
+from .text import Hashes, Places, Tokens, exact_key, gram_chunks, mix, ngrams, words
 
 __all__ = ["Cluster", "exact_clusters", "near_clusters"]
 
@@ -31,6 +33,9 @@ _ROWS: Final = 3
 _CROWD: Final = 64
 """Of a larger bucket only neighbours are compared: equal ones chain up all the same."""
 _SAME_QUESTION: Final = 0.95
+_FRAME: Final = 8
+"""Prompts that have the same sentences around them: fewer may be a part of the task."""
+_ENDS: Final = frozenset(".:?!`")
 _HELD: Final = 4096
 """Prompts whose shingles are kept for the next comparison."""
 _POOR_GOLD: Final = re.compile(
@@ -57,8 +62,10 @@ def exact_clusters(prompts: Sequence[str], tokens: Tokens | None = None) -> list
 
 
 def near_clusters(prompts: Sequence[str], golds: Sequence[str], threshold: float, exempt: Sequence[bool] = (),
-                  tokens: Tokens | None = None) -> list[Cluster]:
+                  tokens: Tokens | None = None, code: Sequence[bool] = ()) -> list[Cluster]:
     """Clusters of two and more among prompts that are no exact duplicates of each other; two `exempt` ones are never joined.
+
+    `code`: which prompts are programming tasks; the gold of these stands for their tests.
 
     A member belongs to a cluster if it is a near duplicate of the cluster's first member, not by way of others.
     """
@@ -75,7 +82,23 @@ def near_clusters(prompts: Sequence[str], golds: Sequence[str], threshold: float
         similarity = shared / max(1, len(ours) + len(theirs) - shared)
         if exact_key(golds[a]) == exact_key(golds[b]) and not _POOR_GOLD.fullmatch(golds[a]):
             return similarity if similarity >= threshold else 0.0
-        return similarity if similarity >= max(threshold, _SAME_QUESTION) and _holds(prompts[a], prompts[b]) else 0.0
+        if similarity >= max(threshold, _SAME_QUESTION) and _holds(prompts[a], prompts[b]):
+            return similarity
+        return similarity if similarity >= threshold and code and code[a] and code[b] and framed(a, b) else 0.0
+
+    def framed(a: int, b: int) -> bool:
+        """Whether one is the other with sentences around it that many prompts have."""
+        inner, outer = sorted((exact_key(prompts[a]), exact_key(prompts[b])), key=len)
+        before, found, behind = outer.partition(inner)
+        if not (inner and found) or (before and not {before[-1], inner[0]} & _ENDS) or (behind and not {inner[-1], behind[0]} & _ENDS):
+            return False
+        return common(before, behind)
+
+    @lru_cache(_HELD)
+    def common(before: str, behind: str) -> bool:
+        number = tokens.vocabulary.get
+        opening, ending = ([number(word, 0) for word in words(text)] for text in (before, behind))
+        return tokens.with_ends(opening, ending) >= _FRAME
 
     joined: dict[int, int] = {}                     # member -> the first of its cluster
     clusters: dict[int, list[tuple[int, float]]] = {}

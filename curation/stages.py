@@ -118,7 +118,8 @@ def filter_duplicates(items: Sequence[Item], tokens: Tokens, recipe: Recipe, cat
         rows = [item for item in alive(items) if item.prompt.strip()]
         specs = _test_keys(catalog, rows)
         golds = [specs.get(item.pid) or json.dumps(item.golds) for item in rows]
-        clusters = near_clusters([item.prompt for item in rows], golds, rules.near, _exempt(rows, rules), _tokens_of(tokens, rows))
+        clusters = near_clusters([item.prompt for item in rows], golds, rules.near, _exempt(rows, rules), _tokens_of(tokens, rows),
+                                 [item.type == "code" for item in rows])
         _decide_clusters(rows, clusters, table, grader)
     return table
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import filterfalse
 from operator import not_
 from typing import Final
@@ -146,6 +146,14 @@ class Tokens:
         total: Hashes = np.concatenate([np.zeros(1, np.uint64), np.cumsum(values, dtype=np.uint64)])
         sums: Hashes = total[self.starts[1:]] - total[self.starts[:-1]]
         return sums
+
+    def with_ends(self, opening: Sequence[int], ending: Sequence[int]) -> int:
+        """How many prompts begin with these tokens and end with those."""
+        left = np.flatnonzero(self.lengths() >= len(opening) + len(ending))
+        for edge, offset, wanted in ((self.starts[:-1], 0, opening), (self.starts[1:], -len(ending), ending)):
+            for place, number in enumerate(wanted, offset):
+                left = left[self.ids[edge[left] + place] == number]
+        return len(left)
 
     def digests(self) -> Hashes:
         """A hash of each prompt's tokens in their order."""

@@ -2,14 +2,17 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from assay.curation.decontaminate import Benchmark, find_contamination
 from assay.curation.dedup import exact_clusters, near_clusters
-from assay.curation.recipe import ContaminationRules
+from assay.curation.recipe import ContaminationRules, Recipe
 from assay.curation.text import Tokens, exact_key, ngrams, words
+
+from .support import reasons, run, write_rows
 
 SAME = [
     ("What is $\\frac{1}{2} + 1$?", "what is  \\(\\dfrac{1}{2}+1\\)"),
@@ -104,6 +107,55 @@ def test_exempt_sources_are_not_joined() -> None:
     prompts = [STORY.format(5, 8), STORY.format(5, 8).replace("mice", "voles")]
     assert not near_clusters(prompts, ["96", "96"], 0.8, [True, True])
     assert near_clusters(prompts, ["96", "96"], 0.8, [True, False])
+
+
+_TASK = "Given the list of {} in port, return how many of them weigh more than the mean of all {}, as a number.\n```python\ndef count(x):\n```"
+_ASKED = "Please write one function in a markdown block.\n\n"
+
+
+def _framed(around: int, inner: str, outer: str, *, code: bool = True) -> bool:
+    """Whether a task and the same with something around it are found, where so many other prompts have that around them."""
+    others = [outer.replace(inner, f"Number the {name} by colour, and the {name} of one colour by age.") for name in
+              ["ants", "bees", "cows", "deer", "elks", "foxes", "gulls", "hens", "ibises", "jays"][:around]]
+    prompts = [inner, outer, *others]
+    clusters = near_clusters(prompts, [f"tests {n}" for n in range(len(prompts))], 0.5, code=[code] * len(prompts))
+    assert all(cluster.members == (0, 1) for cluster in clusters)
+    return bool(clusters)
+
+
+def test_one_task_in_two_frames_is_one_task() -> None:
+    """Two sources of one programming task have other tests, and other words on how to answer."""
+    task = _TASK.format("ships", "ships")
+    assert _framed(7, task, _ASKED + task)
+    assert _framed(9, task, task + "\n\nRead from standard input: nothing. Write no comments.")
+    assert _framed(7, task, _ASKED + task + "\n\nWrite no comments.")
+
+
+@pytest.mark.parametrize(("around", "outer", "code"), [
+    (6, _ASKED + "{}", True), (10, _ASKED + "{}", False), (10, "In 3 lines. {}", True), (10, "Not what follows but its opposite {}", True),
+    (10, _ASKED + "{}".replace("{}", "x {}"), True),
+], ids=["seven prompts have the frame", "math, with other golds", "a number more", "no sentence", "a word more"])
+def test_more_than_a_frame_is_another_task(around: int, outer: str, code: bool) -> None:
+    task = _TASK.format("ships", "ships")
+    assert not _framed(around, task, outer.format(task), code=code)
+
+
+def test_a_longer_task_is_no_frame() -> None:
+    """The same words go on: in another order, or with another condition that eight tasks happen to have."""
+    names = ["ants", "bees", "cows", "deer", "elks", "foxes", "gulls", "hens", "ibises", "jays"]
+    tasks = [f"Write a function to sort the given list of {name} by weight and then by age" for name in names]
+    prompts = [prompt for task in tasks for prompt in (f"{task}.", f"{task} in descending order.")]
+    assert not near_clusters(prompts, [str(n) for n in range(20)], 0.5, code=[True] * 20)
+
+
+def test_tests_of_code_that_differ_are_no_conflict(tmp_path: Path) -> None:
+    rows = [{"id": f"{'framed' if frame else 'bare'}-{name}", "prompt": frame + _TASK.format(name, name),
+             "reward": {"type": "code", "tests": [{"input": f"{name} {n}\n", "output": "1\n"} for n in range(2 + bool(frame))]}}
+            for name in ("ships", "boats", "rafts", "junks", "yawls", "skiffs", "punts", "dhows") for frame in ("", _ASKED)]
+    run(tmp_path / "c.duckdb", write_rows(tmp_path / "pool.jsonl", rows), recipe=Recipe(stages=("ingest", "duplicates")))
+    found = reasons(tmp_path / "c.duckdb")
+    assert {found[str(row["id"])] for row in rows if str(row["id"]).startswith("framed")} == {"kept"}      # it has more tests
+    assert {found[str(row["id"])] for row in rows if str(row["id"]).startswith("bare")} == {"dup.near"}
 
 
 def test_near_clusters_against_all_pairs() -> None:
