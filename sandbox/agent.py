@@ -3,10 +3,15 @@
     host <== frames ==> agent (trusted: holds inputs in sealed memfds, never in its heap)
                           |  one packet a run: limits, descriptors
                         fork server (warm interpreter, holds nothing)  --clone(CLONE_PARENT)-->  program, the agent's own child
+                          |  from a job's third run on
+                        the job's fork server (has its code)           --clone(CLONE_PARENT)-->  program
 
 A run: the fork server clones itself; the clone takes the run's descriptors as 0, 1 and 2, closes all others, lowers its limits, becomes
 the run's user and plays the program. The agent waits on a pidfd (and listens to the host), judges the limits, kills every process of
 the run's user, reaps all, empties the folders and answers. Sources are compiled in such a clone too, never in the agent.
+
+What a run costs is pages: some 2 microseconds for each that the clone is the first to write to. So what can be done before is done by the
+fork servers (`warm_up`, `fill_pools`, `share_code`, `serve_job`), and what need not be Python is C (`SPAWNER`).
 
 Who is whose child: the fork server has exit signal 0, so `wait4(-1)` without __WALL sees only orphans of the program, and its ECHILD
 means that none is left. Programs get the signal 0 too (CLONE_PARENT copies it) until they exec; both are waited for by pid with __WALL.
@@ -14,6 +19,7 @@ means that none is left. Programs get the signal 0 too (CLONE_PARENT copies it) 
 from __future__ import annotations
 
 import _socket
+import _thread
 import ast
 import atexit
 import binascii
@@ -74,6 +80,9 @@ OPTIONAL = ("-static", "-fuse-ld=gold")  # options of compilers that are left ou
 STUCK_S = 5.0                           # killed processes are gone long before
 FUSED = 8 << 10                         # a source of no more bytes is compiled by its first run: one clone less (`compile_fused`)
 FUSED_S = 0.1                           # a compilation that took longer is no part of a run: that run is done again
+JOB_RUNS = 2                            # of a job: those after them are started by a fork server that has its code
+JOB_CODE = 1 << 20                      # the most bytes of code that it takes
+POOL, POOL_HEAD = 1 << 14, 48           # of CPython's allocator of small objects (Objects/obmalloc.c)
 NOTICE_S = 0.02                         # a first run that takes longer: the host hears of the compilation before it ends
 IDLE_SHARE = 0.1                        # of its CPU limit: a run that met the wall limit with less is tried once more
 
@@ -116,8 +125,9 @@ def site_packages() -> None:
 
 
 def raw_clone(flags: int) -> int:
+    """Returns 0 in the clone; a pid, or minus an errno."""
     pid: int = libc.syscall(ctypes.c_long(sys_clone), ctypes.c_ulong(flags), None, None, None, None)
-    return pid
+    return pid if pid >= 0 else -ctypes.get_errno()
 
 
 def memfd(name: str, flags: int = 0) -> int:
@@ -185,9 +195,14 @@ def read_all(fd: int) -> bytes:
     return b"".join(parts)
 
 
-def play(want: Head, fds: list[int]) -> int:
-    """The clone's life. Returns its exit code; an exec does not return."""
+def play(want: Head, fds: list[int], ready: Any) -> int:
+    """The clone's life. Returns its exit code; an exec does not return. `ready`, of a job's fork server: the code, and so no descriptor of it."""
     what = want["what"]
+    if ready is not None:
+        code, lead = ready
+        if what == "main":
+            return play_main(code, lead)
+        return play_judged(want, code, lead, fds[3], fds[4])
     if what == "exec":
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
@@ -203,12 +218,17 @@ def play(want: Head, fds: list[int]) -> int:
     if code is None:
         return 1
     if what == "main":
+        new_module("__main__")
+        gc.freeze()
         return play_main(code, lead)
-    out, limit, entry = fds[4], want["output"], want["entry"]
-    data = read_all(fds[5])
-    if what == "call":
-        return play_call(code, lead, data, out, limit, entry, want["typed"])
-    return play_assert(code, lead, data, out, entry, iter((want.pop("nonce"),)))
+    return play_judged(want, code, lead, fds[4], fds[5])
+
+
+def play_judged(want: Head, code: types.CodeType, lead: types.CodeType | None, out: int, data_fd: int) -> int:
+    data = read_all(data_fd)
+    if want["what"] == "call":
+        return play_call(code, lead, data, out, want["output"], want["entry"], want["typed"])
+    return play_assert(code, lead, data, out, want["entry"], iter((want.pop("nonce"),)))
 
 
 def confine_reads() -> None:
@@ -318,8 +338,7 @@ def names_behind(base: Mapping[str, Any], lead_space: Head) -> Head:
 
 
 def play_main(code: types.CodeType, lead: types.CodeType | None) -> int:
-    module = new_module("__main__")
-    gc.freeze()
+    module = sys.modules["__main__"]
     status = 0
     try:
         if lead is not None:
@@ -802,27 +821,35 @@ def report() -> int:
 
 
 def finish(status: int, module: types.ModuleType) -> int:
-    """The end of an interpreter, as far as a program can see it: threads, atexit, buffers."""
+    """The end of an interpreter, as far as a program can see it: threads, atexit, buffers. Each page written to costs more than a look
+    at whether there is anything to do."""
+    if living_threads() or threading_exits or exit_functions():
+        try:
+            threading._shutdown()  # type: ignore[attr-defined]
+        except BaseException:
+            report()
+        try:
+            atexit._run_exitfuncs()
+        except BaseException:
+            report()
+    stdout = sys.stdout
+    status = flush(stdout, status)
     try:
-        threading._shutdown()  # type: ignore[attr-defined]
+        ended = end_objects(module.__dict__)
     except BaseException:
+        ended = True
         report()
-    try:
-        atexit._run_exitfuncs()
-    except BaseException:
-        report()
-    status = flush(sys.stdout, status)
-    try:
-        end_objects(module.__dict__)
-    except BaseException:
-        report()
-    for stream in (sys.stdout, *OWN_STREAMS):
-        flush(stream, 0)
+    if ended:                            # they may have printed
+        flush(sys.stdout, 0)
+    for stream in OWN_STREAMS:
+        if ended or stream is not stdout:
+            flush(stream, 0)
     return status
 
 
-def end_objects(space: Head) -> None:
+def end_objects(space: Head) -> bool:
     """What the end of an interpreter does to a program's objects, where it can be seen: files are flushed, generators closed, `__del__` called.
+    Returns whether there were any.
     Functions and classes stay, since these may need them. Data stays too, unless it can hold such objects: to free it takes time."""
     name = space.get("__name__")
     last, own, holders, held = [], [], [], False
@@ -843,6 +870,7 @@ def end_objects(space: Head) -> None:
         space.pop(key, None)             # the last reference, mostly
     if held:
         collect_garbage()
+    return held or bool(last)
 
 
 def flush(stream: Any, status: int) -> int:
@@ -865,6 +893,8 @@ class TooLong(Exception):
 
 
 quote = json.encoder.encode_basestring_ascii
+living_threads, exit_functions = _thread._count, atexit._ncallbacks
+threading_exits = getattr(threading, "_threading_atexits", ("unknown",))
 ENDING = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom, types.GeneratorType)     # whose end can be seen
 HOLDERS = (*CONTAINERS, collections.defaultdict)
 collect_garbage = gc.collect
@@ -1229,11 +1259,13 @@ NAMES: Head = {}                        # the same, and before it the builtins
 def fork_server(sock: _socket.socket, config: Head, spawner: int | None) -> NoReturn:
     """Never returns. Each packet starts a program; the answer is its pid, or minus an errno."""
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    spawn = None
+    spawn = enter = None
     if spawner is not None:
         library = ctypes.PyDLL("%s/self/fd/%d" % (config["proc"] or "/proc", spawner))
         spawn = library.spawn
         spawn.argtypes = (ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p)
+        library.function.restype = ctypes.py_object
+        enter = library.function()
     quiet(os.setpriority, os.PRIO_PROCESS, 0, 0)     # the agent may be more urgent than the programs: a limit waits for none of them
     keep = sock.fileno()
     os.closerange(3, keep)
@@ -1250,8 +1282,79 @@ def fork_server(sock: _socket.socket, config: Head, spawner: int | None) -> NoRe
     harden(config)
     os.umask(0o022)
     os.dup2(0, 2)
+    share_code(config)
+    warm_up()
     gc.collect()
+    FILLING.extend(fill_pools())
     gc.freeze()
+    attend(sock, spawn, enter, None)
+
+
+WARM_UP = """
+import sys
+a, b = map(int, input().split())
+print(a + b, sum([a, b]))
+sys.stdin.readline()
+sys.stdin.read()
+sys.stdout.write("")
+"""
+FILLING: list[bytes] = []
+
+
+def warm_up() -> None:
+    """Do what programs do, on files of our own: what the interpreter keeps of it (attributes found, code specialised) is in every clone."""
+    global OWN_STREAMS
+    before = sys.stdin, sys.stdout, sys.stderr, OWN_STREAMS
+    code = compile(WARM_UP, "main.py", "exec", 0, True)
+    for _ in range(24):                  # CPython specialises code that ran 8 times, and tries again where that failed
+        files = [memfd("warm") for _ in range(3)]
+        os.write(files[0], b"1 2\n" * 3)
+        os.lseek(files[0], 0, os.SEEK_SET)
+        sys.stdin, sys.stdout, sys.stderr = (open(fd, mode) for fd, mode in zip(files, "rww"))
+        OWN_STREAMS = (sys.stdout, sys.stderr)
+        new_module("__main__")
+        play_main(code, None)
+        for stream in (sys.stdin, sys.stdout, sys.stderr):
+            stream.close()
+    sys.stdin, sys.stdout, sys.stderr, OWN_STREAMS = before
+    new_module("__main__")
+
+
+def fill_pools() -> list[bytes]:
+    """Objects that fill up the allocator's pools in use, a size at a time, so that a clone's new objects lie side by side in the next ones."""
+    filling = []
+    for size in range(48, 513, 16):
+        for _ in range(4096):
+            block = bytes(size - sys.getsizeof(b""))
+            filling.append(block)
+            if id(block) % POOL == POOL_HEAD:
+                break
+    return filling
+
+
+def share_code(config: Head) -> None:
+    """Have the interpreter's code in every clone's page tables from the start, or each comes upon some 30 pages that it has not.
+
+    A fork copies the entries of a private mapping of a file if one of its pages was written to (the kernel's vma_needs_copy). So the
+    first page of the code is written to, with what is there.
+    """
+    here = ctypes.cast(ctypes.pythonapi.Py_IsInitialized, ctypes.c_void_p).value or 0
+    with open((config["proc"] or "/proc") + "/self/maps") as file:
+        for line in file:
+            place, mode = line.split(None, 2)[:2]
+            first, end = (int(part, 16) for part in place.split("-"))
+            if not first <= here < end:
+                continue
+            start, size = ctypes.c_void_p(first), ctypes.c_size_t(end - first)
+            if mode == "r-xp" and libc.mprotect(start, size, mmap.PROT_READ | mmap.PROT_EXEC | mmap.PROT_WRITE) == 0:
+                ctypes.memmove(start, start, 1)
+                libc.mprotect(start, size, mmap.PROT_READ | mmap.PROT_EXEC)
+            return
+
+
+def attend(sock: _socket.socket, spawn: Any, enter: Any, ready: Any) -> NoReturn:
+    """Start what the agent's packets ask for. `spawn` and `enter` are SPAWNER's; `ready`: the code, of a fork server of one job."""
+    own = sock.fileno()
     while True:
         data, ancillary, _flags, _address = sock.recvmsg(1 << 17, 512, _socket.MSG_CMSG_CLOEXEC)
         if not data:
@@ -1261,22 +1364,23 @@ def fork_server(sock: _socket.socket, config: Head, spawner: int | None) -> NoRe
         for level, kind, payload in ancillary:
             if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
                 fds.extend(struct.unpack("%di" % (len(payload) // 4), payload))
-        if data[:1] == SPAWN_MARK:
-            assert spawn is not None
+        mark, length, want = data[:1], 0, {}
+        if mark == SPAWN_MARK:
             pid = spawn(data[1:], len(data) - 1, payload)
-            for fd in fds:
-                os.close(fd)
-            sock.send(struct.pack("<i", pid))
-            continue
-        want = marshal.loads(data[1:])
-        pid = raw_clone(CLONE_PARENT)
+        else:
+            length = SPAWN_SIZE.unpack_from(data, 1)[0]
+            want = marshal.loads(memoryview(data)[1 + SPAWN_SIZE.size + length:])
+            pid = enter(data[1 + SPAWN_SIZE.size:], payload, own) if length else raw_clone(CLONE_PARENT)
         if pid == 0:
             status = 1
             try:
-                sock.close()
                 del data, ancillary, payload         # the packet has the nonce in it
-                become(want, fds)
-                status = play(want, fds)
+                if not length:
+                    os.close(own)
+                    if mark == JOB_MARK:
+                        serve_job(want, fds, spawn, enter)
+                    become(want, fds)
+                status = play(want, fds, ready)
             except BaseException:
                 quiet(_write, 2, trace())
                 status = 1
@@ -1284,7 +1388,17 @@ def fork_server(sock: _socket.socket, config: Head, spawner: int | None) -> NoRe
                 _exit(status)
         for fd in fds:
             os.close(fd)
-        sock.send(struct.pack("<i", pid if pid > 0 else -ctypes.get_errno()))
+        sock.send(struct.pack("<i", pid))
+
+
+def serve_job(want: Head, fds: list[int], spawn: Any, enter: Any) -> NoReturn:
+    """Be the fork server of one job, which has its code: what each of its runs would do first is done once. `fds`: socket, code."""
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    sys.argv = list(want["argv"])
+    ready = marshal.loads(read_all(fds.pop()))
+    new_module("__main__")
+    gc.freeze()
+    attend(_socket.socket(fileno=fds.pop()), spawn, enter, ready)
 
 
 def harden(config: Head) -> None:
@@ -1303,7 +1417,7 @@ def harden(config: Head) -> None:
         raise OSError(ctypes.get_errno(), "the seccomp filter was refused")
 
 
-# ---- starting a native program without copying the interpreter: built in the slot at the first need, where it has a C compiler
+# ---- starting a program with less of Python in the way: built in the slot at the first need, where it has a C compiler
 
 SPAWNER = r"""
 #define _GNU_SOURCE
@@ -1312,6 +1426,7 @@ SPAWNER = r"""
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -1329,24 +1444,26 @@ static void bound(int what, long long most) {
     setrlimit(what, &limit);
 }
 
-/* Shares the fork server's memory until it execs; the fork server stands still meanwhile. */
-static int start(void *unused) {
+/* Take the run's place: descriptors, session, limits, user. */
+static int become(void) {
     for (int n = 0; n < 3; n++)
-        if (dup2(fds[n], n) < 0) _exit(127);
+        if (dup2(fds[n], n) < 0) return -1;
     setsid();
-    if (chdir(work) != 0) _exit(127);
+    if (chdir(work) != 0) return -1;
     bound(RLIMIT_CPU, head.cpu);
     bound(RLIMIT_FSIZE, head.fsize);
     if (head.nproc > 0) bound(RLIMIT_NPROC, head.nproc);
+    if (head.uid >= 0) return syscall(SYS_setresuid, head.uid, head.uid, head.uid);
+    struct { unsigned version; int pid; } who = { 0x20080522, 0 };
+    unsigned none[6] = { 0 };
+    return syscall(SYS_capset, &who, none);
+}
+
+/* Shares the fork server's memory until it execs; the fork server stands still meanwhile. */
+static int start(void *unused) {
+    if (become() != 0) _exit(127);
     signal(SIGPIPE, SIG_DFL);
     signal(SIGXFSZ, SIG_DFL);
-    if (head.uid >= 0) {
-        if (syscall(SYS_setresuid, head.uid, head.uid, head.uid) != 0) _exit(127);
-    } else {
-        struct { unsigned version; int pid; } who = { 0x20080522, 0 };
-        unsigned none[6] = { 0 };
-        if (syscall(SYS_capset, &who, none) != 0) _exit(127);
-    }
     if (head.by_fd) syscall(SYS_execveat, fds[3], "", argv, envp, AT_EMPTY_PATH);
     else execve(path, argv, envp);
     const char *why = strerror(errno);
@@ -1354,8 +1471,8 @@ static int start(void *unused) {
     _exit(126);
 }
 
-/* `packet`: head, then work, path, arguments and environment, each ended by a zero byte. Returns a pid, or minus an errno. */
-int spawn(char *packet, int length, const int *given) {
+/* `packet`: head, then work, path, arguments and environment, each ended by a zero byte. Returns 0, or minus an errno. */
+static int unpack(char *packet, int length, const int *given) {
     char *at = packet + sizeof head, *end = packet + length;
     memcpy(&head, packet, sizeof head);
     fds = given;
@@ -1370,20 +1487,73 @@ int spawn(char *packet, int length, const int *given) {
         at = next + 1;
     }
     argv[head.argc] = envp[head.envc] = 0;
+    return 0;
+}
+
+/* Returns a pid, or minus an errno. */
+int spawn(char *packet, int length, const int *given) {
+    int wrong = unpack(packet, length, given);
+    if (wrong) return wrong;
     int pid = clone(start, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PARENT, 0);
     return pid < 0 ? -errno : pid;
 }
+
+/* A copy of the interpreter that has become the run: returns 0 there, else as `spawn` does. `path`, if any, is its oom_score_adj;
+   `server` is the fork server's own descriptor. */
+static int enter(char *packet, int length, const int *given, int server) {
+    int wrong = unpack(packet, length, given);
+    if (wrong) return wrong;
+    int pid = syscall(SYS_clone, CLONE_PARENT, 0, 0, 0, 0);
+    if (pid != 0) return pid < 0 ? -errno : pid;
+    if (*path) {
+        int fd = open(path, O_WRONLY);
+        if (fd >= 0 && write(fd, "1000", 4) > 0) close(fd);
+    }
+    if (become() != 0) _exit(127);
+    for (int n = 0; n < 3; n++) close(fds[n]);
+    close(server);
+    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    return 0;
+}
+
+/* The same as a function of Python, enter(packet, fds, server), for ctypes writes to many pages. Of the stable ABI. */
+typedef struct _object PyObject;
+struct method { const char *name; PyObject *(*call)(PyObject *, PyObject *); int flags; const char *doc; };
+extern PyObject *PyCFunction_NewEx(struct method *, PyObject *, PyObject *), *PyLong_FromLong(long), *PyTuple_GetItem(PyObject *, ssize_t);
+extern char *PyBytes_AsString(PyObject *);
+extern ssize_t PyBytes_Size(PyObject *);
+extern long PyLong_AsLong(PyObject *);
+
+static PyObject *call(PyObject *self, PyObject *args) {
+    PyObject *packet = PyTuple_GetItem(args, 0), *given = PyTuple_GetItem(args, 1), *server = PyTuple_GetItem(args, 2);
+    return PyLong_FromLong(enter(PyBytes_AsString(packet), PyBytes_Size(packet), (const int *)PyBytes_AsString(given), PyLong_AsLong(server)));
+}
+
+PyObject *function(void) {
+    static struct method method = { "enter", call, 1 /* METH_VARARGS */, 0 };
+    return PyCFunction_NewEx(&method, 0, 0);
+}
 """
 SPAWN_HEAD = struct.Struct("<qqqiiii")
-SPAWN_MARK = b"X"
+SPAWN_SIZE = struct.Struct("<I")
+SPAWN_MARK, PLAY_MARK, JOB_MARK = b"X", b"P", b"J"
 
 
-def spawn_packet(want: Head, by_fd: bool) -> bytes:
+def spawn_head(want: Head, path: str, argv: Sequence[str], env: Mapping[str, str], by_fd: bool) -> bytes:
     uid = -1 if want["uid"] is None else want["uid"]
-    argv = [text.encode("utf-8", "surrogateescape") for text in want["argv"]]
-    env = [("%s=%s" % pair).encode("utf-8", "surrogateescape") for pair in want["env"].items()]
-    strings = [want["work"].encode(), want.get("path", "").encode(), *argv, *env]
-    return SPAWN_MARK + SPAWN_HEAD.pack(want["cpu"], want["fsize"], want["nproc"], uid, len(argv), len(env), by_fd) + b"\0".join(strings) + b"\0"
+    strings = [want["work"], path, *argv, *["%s=%s" % pair for pair in env.items()]]
+    head = SPAWN_HEAD.pack(want["cpu"], want["fsize"], want["nproc"], uid, len(argv), len(env), by_fd)
+    return head + "\0".join(strings).encode("utf-8", "surrogateescape") + b"\0"
+
+
+def packet(want: Head, fds: Sequence[int], spawner: bool) -> bytes:
+    """What the fork server gets for a run. With `spawner`, programs that are no Python are started by it, and the others' clones made."""
+    if not spawner or want.get("confined"):
+        return PLAY_MARK + SPAWN_SIZE.pack(0) + marshal.dumps(want)
+    if want["what"] == "exec":
+        return SPAWN_MARK + spawn_head(want, want.get("path", ""), want["argv"], want["env"], len(fds) > 3)
+    head = spawn_head(want, want["shield"] + "/self/oom_score_adj" if want["shield"] else "", (), {}, False)
+    return PLAY_MARK + SPAWN_SIZE.pack(len(head)) + head + marshal.dumps(want)
 
 
 # ---------------------------------------------------------------- the agent
@@ -1735,6 +1905,9 @@ class Agent:
         self.folders_before = 0          # bytes in the emptied folders when the run began
         self.server = 0
         self.sock: _socket.socket | None = None
+        self.job_server = 0              # the fork server that has the job's code, of a job with several tests; else 0
+        self.job_sock: _socket.socket | None = None
+        self.runs = 0                    # of this job
         self.code: Blob | None = None
         self.fused: int | None = None    # the memfd of a job's artifact while its first run compiles it
         self.channel: Channel
@@ -1794,14 +1967,16 @@ class Agent:
 
     def ask_server(self, want: Head, fds: list[int]) -> int:
         """Start a program. Returns its pid. Raises Died."""
-        if self.spawner is not None and want["what"] == "exec" and not want.get("confined"):
-            packet = spawn_packet(want, len(fds) > 3)
-        else:
-            packet = b"P" + marshal.dumps(want)
-        assert self.sock is not None
+        sock = self.job_sock if want.get("ready") else self.sock
+        if sock is None:
+            raise Died("not started")
+        return self.ask(sock, packet(want, fds, self.spawner is not None), fds)
+
+    def ask(self, sock: _socket.socket, text: bytes, fds: Sequence[int]) -> int:
+        """Returns a pid. Raises Died, OSError."""
         try:
-            self.sock.sendmsg([packet], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("%di" % len(fds), *fds))])
-            answer = self.sock.recv(4)
+            sock.sendmsg([text], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("%di" % len(fds), *fds))])
+            answer = sock.recv(4)
         except OSError as error:
             raise Died(str(error)) from None
         if len(answer) < 4:
@@ -1819,13 +1994,36 @@ class Agent:
                 if attempt == 2:
                     raise
                 self.end_all()
-                quiet(os.kill, self.server, signal.SIGKILL)
-                try:
-                    os.waitpid(self.server, WALL)
-                except ChildProcessError:
-                    pass
+                self.end_job_server()
+                end_process(self.server)
                 self.start_server()
+                if want.get("ready"):
+                    self.start_job_server()
         raise AssertionError
+
+    def start_job_server(self) -> None:
+        """Clone the fork server, to have this job's code once for all its runs. Never another job's: that would be there to be found."""
+        job, code = self.job, self.code
+        assert job is not None and code is not None and self.sock is not None
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        source = reopen(self.proc, code.fd)
+        text = JOB_MARK + SPAWN_SIZE.pack(0) + marshal.dumps({"argv": [job["language"]["source"]]})
+        try:
+            self.job_server = self.ask(self.sock, text, [theirs.fileno(), source])
+            self.job_sock = ours
+        except (Died, OSError):          # it is tried again, or done without
+            ours.close()
+        finally:
+            theirs.close()
+            os.close(source)
+
+    def end_job_server(self) -> None:
+        if self.job_server:
+            end_process(self.job_server)
+            self.job_server = 0
+        if self.job_sock is not None:
+            self.job_sock.close()
+            self.job_sock = None
 
     # ---- accounting
 
@@ -1853,7 +2051,8 @@ class Agent:
 
     def server_cpu_s(self) -> float:
         """CPU seconds so far of what is in the run's group and no part of it: the fork server, in a container the agent too."""
-        return process_cpu_s(self.server) + (0.0 if "cpu_usage" in self.fds else time.process_time())
+        own = process_cpu_s(self.server) + (process_cpu_s(self.job_server) if self.job_server else 0.0)
+        return own + (0.0 if "cpu_usage" in self.fds else time.process_time())
 
     def oom_kills(self) -> int:
         text = self.read_fd("memory_events")
@@ -1874,11 +2073,16 @@ class Agent:
                 if swap is not None:
                     quiet(os.write, swap, b"0" if self.fds.get("version") == 2 else text)
             self.memory_limit = memory
-        if processes != self.pids_limit and "pids_limit" in self.fds:
-            os.write(self.fds["pids_limit"], b"%d" % (processes + 1))      # the fork server is one of them
-            self.pids_limit = processes
+        most = processes + self.servers()
+        if most != self.pids_limit and "pids_limit" in self.fds:
+            os.write(self.fds["pids_limit"], b"%d" % most)
+            self.pids_limit = most
         if "memory_peak" in self.fds:
             quiet(os.write, self.fds["memory_peak"], b"0")
+
+    def servers(self) -> int:
+        """Processes in the run's group that are none of the run's."""
+        return 2 if self.job_server else 1
 
     def peak(self) -> int:
         text = self.read_fd("memory_peak")
@@ -1889,8 +2093,9 @@ class Agent:
         return int(text) if text is not None else 0
 
     def others(self) -> list[int]:
-        """Pids in the slot, without the agent and the fork server."""
-        return [int(name) for name in os.listdir(self.proc) if name.isdigit() and int(name) not in (os.getpid(), self.server)]
+        """Pids in the slot, without the agent and its fork servers."""
+        own = (os.getpid(), self.server, self.job_server)
+        return [int(name) for name in os.listdir(self.proc) if name.isdigit() and int(name) not in own]
 
     def tree_cpu_s(self) -> float:
         total = 0.0
@@ -1968,7 +2173,7 @@ class Agent:
         want["uid"], want["work"] = self.uid, self.config["work"]
         # where the agent shares the programs' memory limit, the kernel is told to end them first
         want["shield"] = None if "memory_limit" in self.fds else self.config["proc"]
-        want["nproc"] = 0 if "pids_limit" in self.fds else limits["processes"] + 1
+        want["nproc"] = 0 if "pids_limit" in self.fds else limits["processes"] + (self.servers() if self.uid is None else 1)
         grouped = self.group_cpu_s()
         spent = self.server_cpu_s()
         start = time.monotonic()
@@ -2103,13 +2308,16 @@ class Agent:
                 break
             if pid == self.server:
                 self.start_server()
+            elif pid == self.job_server:
+                self.job_server = 0
+                self.end_job_server()
             cpu_s += usage.ru_utime + usage.ru_stime
         return cpu_s
 
     def alone(self) -> bool:
-        """Whether the cgroup says that the fork server is the only process in it."""
+        """Whether the cgroup says that there is none but the fork servers in it."""
         fd = self.fds.get("pids_current")
-        return fd is not None and os.pread(fd, 16, 0) == b"1\n"
+        return fd is not None and os.pread(fd, 16, 0) == b"%d\n" % self.servers()
 
     def kill_listed(self) -> None:
         """Without a user of their own: one by one, until none is left."""
@@ -2163,7 +2371,8 @@ class Agent:
                 channel.send(IDLE, {"job": head["job"]})
 
     def build_spawner(self, limits: Head) -> None:
-        """Compile `SPAWNER` in the slot, as a program would be, and start the fork server anew with it. Without a compiler, do without."""
+        """Compile `SPAWNER` in the slot, as a program would be, and start the fork server anew with it. Without a compiler, do without: in
+        Python, the same takes some 0.1 CPU milliseconds more."""
         self.spawner_tried = True
         env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "TMPDIR": "/tmp"}
         language = {"kind": "native", "needs": ["gcc"], "source": "spawner.c", "artifact": "spawner.so", "env": env,
@@ -2176,14 +2385,16 @@ class Agent:
         built = self.compile_native(language, limits, source, null, out, err)
         for fd in (null, out, err, source.fd):
             os.close(fd)
-        if built is not None and built[4] is not None:
+        if built is None:                # cancelled
+            self.spawner_tried = False
+        elif built[4] is not None:
             self.spawner = built[4]
-            os.kill(self.server, signal.SIGKILL)
-            os.waitpid(self.server, WALL)
+            end_process(self.server)
             self.start_server()
 
     def begin(self, head: Head) -> None:
-        self.job, self.stopped, self.code = head, None, None
+        self.job, self.stopped, self.code, self.runs = head, None, None, 0
+        self.end_job_server()
         if head["language"]["kind"] == "native" and not self.spawner_tried:
             self.build_spawner(head["compile_limits"])
         if head.get("artifact"):
@@ -2359,8 +2570,20 @@ class Agent:
         for fd in fds:
             os.close(fd)
 
+    def ready(self, job: Head, head: Head) -> bool:
+        """Whether a fork server of this job's own is there to start this run. From its third run on: making one costs as much as it saves a few."""
+        self.runs += 1
+        if job["language"]["kind"] != "python" or self.code is None or self.fused is not None or head.get("argv"):
+            return False
+        if not self.job_server and self.runs > JOB_RUNS and self.code.size <= JOB_CODE:
+            if not self.spawner_tried:
+                self.build_spawner(job["compile_limits"])
+            self.start_job_server()
+        return self.job_server != 0
+
     def test_once(self, job: Head, head: Head, limits: Head) -> tuple[Head, list[Part], list[int]]:
         language, mode = job["language"], job["mode"]
+        ready = self.ready(job, head)
         most = limits["output"]
         data, program = self.blobs[head["data"]], self.code or self.blobs[job["source"]]
         out, err = memfd("stdout"), memfd("stderr")
@@ -2377,9 +2600,10 @@ class Agent:
         for name, blob in (head.get("files") or {}).items():
             place(self.config["work"], name, self.blobs[blob] if blob else None)
         if language["kind"] == "python":
-            code = reopen(self.proc, program.fd)
-            opened.append(code)
-            extra = [code]
+            want["ready"] = ready
+            if not ready:
+                extra = [reopen(self.proc, program.fd)]
+                opened.extend(extra)
             if mode == "stdin":
                 want["what"] = "main"
             else:
@@ -2464,6 +2688,15 @@ def process_cpu_s(pid: int) -> float:
         return time.clock_gettime((~pid << 3) | 2)
     except OSError:
         return 0.0
+
+
+def end_process(pid: int) -> None:
+    """Of the agent's own children."""
+    quiet(os.kill, pid, signal.SIGKILL)
+    try:
+        os.waitpid(pid, WALL)
+    except ChildProcessError:
+        pass
 
 
 def is_zombie(proc: str, pid: int) -> bool:

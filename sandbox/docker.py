@@ -54,7 +54,11 @@ TMPFS: Final = {
     "/dev/mqueue": "ro,noexec,nosuid,nodev,size=4k,nr_inodes=2,mode=0555",    # else message queues, as files, would outlive a test
 }
 """Memory-backed, so the container's memory limit bounds their sum; the file counts bound the time to empty them."""
-ENVIRONMENT: Final = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": WORK, "TMPDIR": "/tmp", "PYTHONHASHSEED": "0"}
+ENVIRONMENT: Final = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": WORK, "TMPDIR": "/tmp",
+    "PYTHONHASHSEED": "0",
+    "LD_BIND_NOW": "1",              # or each program looks up the functions that it is the first to call
+}
 """All of it; nothing of this process's."""
 _SETUP: Final = """
 import os

@@ -50,7 +50,11 @@ _MOVED: Final = {path: _BOX + path for path in (WORK, "/tmp")}
 _SYSTEM: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _SETTINGS: Final = ("/etc/ld.so.cache", "/etc/alternatives")
 """Of /etc: what programs need to start. A Java of Debian's has its settings in /etc/java-*."""
-_ENVIRONMENT: Final = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": WORK, "TMPDIR": "/tmp", "PYTHONHASHSEED": "0"}
+_ENVIRONMENT: Final = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": WORK, "TMPDIR": "/tmp",
+    "PYTHONHASHSEED": "0",
+    "LD_BIND_NOW": "1",              # or each program looks up the functions that it is the first to call
+}
 _INIT: Final = Path(__file__).parent / "local_init.py"
 _KILLED_S: Final = 5.0
 
