@@ -1273,7 +1273,9 @@ def fork_server(sock: _socket.socket, config: Head, spawner: int | None) -> NoRe
     if config["gid"] is not None:
         os.setgroups([])
         os.setresgid(config["gid"], config["gid"], config["gid"])
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # not 0: a machine that pipes cores to a program of its own would start that for every crash
+    core = 0 if resource.getrlimit(resource.RLIMIT_CORE)[1] == 0 else 1
+    resource.setrlimit(resource.RLIMIT_CORE, (core, core))
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     most = FILE_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, FILE_DESCRIPTORS)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

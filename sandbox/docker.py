@@ -146,7 +146,7 @@ class DockerBackend:
         return {
             "network_mode": "none", "read_only": True, "cap_drop": ["ALL"], "cap_add": list(CAPABILITIES), "security_opt": security,
             "mem_limit": memory, "memswap_limit": memory, "pids_limit": PROCESSES, "tmpfs": TMPFS,
-            "ulimits": [Ulimit(name="nofile", soft=OPEN_FILES, hard=OPEN_FILES), Ulimit(name="core", soft=0, hard=0)],
+            "ulimits": [Ulimit(name="nofile", soft=OPEN_FILES, hard=OPEN_FILES), Ulimit(name="core", soft=1, hard=1)],
             "ipc_mode": "private", "auto_remove": True, "dns": ["127.0.0.1"], "dns_search": ["."],
             "log_config": {"type": "none", "config": {}},    # else the daemon writes every frame to a file
             "runtime": self._runtime,

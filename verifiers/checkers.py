@@ -214,8 +214,10 @@ def _node_values(expected: Any) -> Any:
 
 
 def _same_decimals(a: str, b: str) -> bool:
+    want = b.split()
+    got = a.split(None, len(want))      # a flood of numbers is one piece more, not millions
     try:
-        return [Decimal(word) for word in a.split()] == [Decimal(word) for word in b.split()]
+        return len(got) == len(want) and [Decimal(word) for word in got] == [Decimal(word) for word in want]
     except (InvalidOperation, ValueError):
         return False
 

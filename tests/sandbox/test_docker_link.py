@@ -178,7 +178,7 @@ def test_the_agent_has_little(confined: tuple[dict[str, Any], dict[str, Any]]) -
     assert int(agent["caps"], 16) == int(agent["bounding"], 16) == few
     assert agent["nnp"] == "1" and agent["seccomp"] == "2"
     assert set(agent["environment"]) <= {*module.ENVIRONMENT, "HOSTNAME", "LC_CTYPE"}
-    assert agent["nofile"] == [module.OPEN_FILES] * 2 and agent["core"] == [0, 0]
+    assert agent["nofile"] == [module.OPEN_FILES] * 2 and agent["core"] == [1, 1]
 
 
 def test_there_is_no_network(confined: tuple[dict[str, Any], dict[str, Any]]) -> None:

@@ -44,6 +44,7 @@ def test_a_monstrous_value_is_wrong_and_raises_nothing(text: str) -> None:
 def test_a_flood_of_tokens_costs_memory_only_for_what_was_expected() -> None:
     flood = b"ab " * 4_000_000
     tracemalloc.start()
+    assert check_output(CHECKER.validate_python({"type": "lcb"}), b"1 " * 4_000_000, b"2 3\n") is not None
     for kind in ("tokens", "float", "lines", "unordered", "sorted"):
         assert check_output(CHECKER.validate_python({"type": kind}), flood, b"1\n2\n") is not None
         assert check_output(CHECKER.validate_python({"type": kind}), b"\n" * 12_000_000, b"1\n2\n") is not None
