@@ -381,7 +381,9 @@ def curate(
     """
     from assay.curation.catalog import Catalog
 
-    if explain or what_if:
+    if explain is not None or what_if:
+        if pools or (explain is not None and what_if):
+            fail("--explain and --what-if ask a catalog: one of them, and no POOL", 2)
         from assay.curation.explain import explain_text
         from assay.curation.replay import change_text
         from assay.curation.replay import what_if as count_again
@@ -392,7 +394,7 @@ def curate(
             return stack.enter_context(Grader(workers=workers))
 
         with errors_as_one_line(), Catalog.open(catalog, read_only=True) as opened, ExitStack() as stack:
-            print(explain_text(opened, explain) if explain else change_text(count_again(opened, what_if or (), comparer)))
+            print(explain_text(opened, explain) if explain is not None else change_text(count_again(opened, what_if or (), comparer)))
         return
     from assay.curation.pipeline import Inputs, open_for_run
     from assay.curation.pipeline import curate as run_curation

@@ -28,6 +28,9 @@ __all__ = ["Catalog", "Result"]
 _T = TypeVar("_T")
 _STORAGE: Final = "v1.4.0"
 _FETCH: Final = 2048
+_MAGIC: Final = b"DUCK"
+_MAGIC_AT: Final = 8
+"""What a DuckDB file has there."""
 
 Result = tuple[list[str], list[tuple[Any, ...]]]
 """Column names, and the rows."""
@@ -51,6 +54,7 @@ class Catalog:
         path = Path(path)
         if read_only and not path.exists():
             raise InputError(f"{path}: no such catalog; `assay curate POOL --catalog {path}` makes one")
+        _check_is_database(path)
         import duckdb
 
         try:
@@ -306,6 +310,19 @@ def _column(values: Sequence[Any], kind: Any) -> Any:
 def _migrations() -> list[tuple[int, str, str]]:
     folder = Path(__file__).with_name("migrations")
     return [(int(file.name.partition("_")[0]), file.name, file.read_text()) for file in sorted(folder.glob("*.sql"))]
+
+
+def _check_is_database(path: Path) -> None:
+    """DuckDB opens a file of data (and ":memory:") as a database in memory: a run into it would go well, and leave nothing."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(_MAGIC_AT + len(_MAGIC))
+    except FileNotFoundError:
+        head = b""
+    except OSError as error:
+        raise InputError(f"{path}: cannot be opened: {error.strerror}") from error
+    if str(path) == ":memory:" or (head and head[_MAGIC_AT:] != _MAGIC):
+        raise CatalogError(f"{path}: not a catalog (no DuckDB file); `assay curate POOL --catalog FILE` makes one")
 
 
 def _opening_error(path: Path, error: Exception, read_only: bool) -> Exception:

@@ -23,7 +23,7 @@ def explain_text(catalog: Catalog, wanted: str) -> str:
     rows = catalog.rows("SELECT d.row, d.pid, d.problem_id, d.id, d.source, d.domain, d.status, d.stage, d.reason, d.evidence, d.file, d.line "
                         "FROM v_decision d WHERE d.id = ? OR d.problem_id = ? ORDER BY d.row", [wanted, wanted])
     if not rows:
-        near = catalog.rows("SELECT DISTINCT id FROM v_decision ORDER BY levenshtein(id[:200], ?), id LIMIT 3", [wanted[:200]])
+        near = catalog.rows("SELECT DISTINCT id FROM v_decision ORDER BY levenshtein(lower(id[:200]), lower(?)), id LIMIT 3", [wanted[:200]])
         raise UsageError(f"{catalog.path}: no row with the id or content hash {wanted!r}"
                          + (f"; near: {', '.join(str(name) for (name,) in near)}" if near else ""))
     return printable("\n\n".join("\n".join(_story(catalog, *row)) for row in rows))

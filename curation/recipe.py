@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from ..core.errors import InputError, UsageError
+from ..core.errors import UsageError
 
 __all__ = ["CodeRules", "ContaminationRules", "DifficultyRules", "DuplicateRules", "GoldRules", "Recipe", "Roles", "SftRules", "Stage",
            "TaggerRules", "TierRules", "TypeRules", "load_recipe", "parse_recipe"]
@@ -85,10 +85,14 @@ def _share(text: str) -> Fraction:
     return Fraction(text)
 
 
+_Share = Annotated[str, BeforeValidator(lambda v: str(v) if isinstance(v, int | float) and not isinstance(v, bool) else v)]
+"""A number is as good as its text: 0.9 is "0.9", exactly nine tenths."""
+
+
 class _Domain(BaseModel):
     model_config = _CONFIG
     policy_rollouts: int = Field(default=16, ge=1)
-    too_easy: str = "all"
+    too_easy: _Share = "all"
     advanced_rollouts: int = Field(default=16, ge=1)
 
     @field_validator("too_easy")
@@ -112,7 +116,7 @@ class _Domain(BaseModel):
 
 
 class MathDifficulty(_Domain):
-    too_easy: str = "9/10"
+    too_easy: _Share = "9/10"
     advanced_rollouts: int = Field(default=4, ge=1)
 
 
@@ -208,16 +212,18 @@ class Recipe(BaseModel):
 
 
 def load_recipe(name: str) -> Recipe:
-    """A recipe that ships, by name, or a TOML file. Raises: UsageError (names the key and the nearest one), InputError."""
+    """A recipe that ships, by name, or a TOML file. Raises: UsageError (names the key and the nearest one)."""
     shipped = Path(__file__).with_name("recipes")
     names = sorted(file.stem for file in shipped.glob("*.toml"))
     if name in names:
         text = (shipped / f"{name}.toml").read_text()
     elif name.endswith(".toml"):
         try:
-            text = Path(name).read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+            text = Path(name).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{name}: not TOML: not UTF-8 (byte {error.start})") from error
+        except OSError as error:
+            raise UsageError(f"{name}: cannot be read: {error.strerror}") from error
     else:
         raise UsageError(f"unknown recipe {name!r}: {', '.join(names)}, or a file whose name ends in .toml")
     try:
@@ -239,10 +245,17 @@ def _explain(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_context=False)[0]
     path = [str(part) for part in first["loc"]]
     if first["type"] != "extra_forbidden":
-        return f"`{'.'.join(path)}`: {first['msg']}, found {first.get('input')!r}"
+        return f"`{'.'.join(path)}`: {_wanted(first['type'], path) or first['msg'].removeprefix('Value error, ')}, found {first.get('input')!r}"
     known = list(_keys_at(path[:-1]))
     near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0)
     return f"unknown key `{'.'.join(path)}`; did you mean `{'.'.join([*path[:-1], *near])}`? (there are: {', '.join(known)})"
+
+
+def _wanted(fault: str, path: list[str]) -> str:
+    """For what a TOML file has other words for than pydantic."""
+    if fault == "model_type":
+        return f"a table, of {', '.join(_keys_at(path))}"
+    return {"tuple_type": 'a list, such as ["a", "b"]', "string_type": 'text, such as "a"', "bool_type": "true or false"}.get(fault, "")
 
 
 def _keys_at(path: list[str]) -> list[str]:

@@ -8,6 +8,7 @@ rules would need and the catalog lacks leaves its row `undecided.ungraded`, and 
 """
 from __future__ import annotations
 
+import difflib
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..core.errors import UsageError
 from .catalog import Catalog
-from .recipe import Recipe, parse_recipe
+from .recipe import DifficultyRules, Recipe, parse_recipe
 from .recount import LATE, recount
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ def changed_recipe(recipe: Recipe, settings: Sequence[str]) -> Recipe:
             data["difficulty"]["math"]["too_easy"] = data["difficulty"]["code"]["too_easy"] = text
             continue
         *parents, last = path.split(".")
+        if parents == ["difficulty"] and last not in (known := ["max", *DifficultyRules.model_fields]):
+            near = difflib.get_close_matches(last, known, n=1, cutoff=0)
+            raise UsageError(f"what-if: unknown key `{path}`; did you mean `difficulty.{near[0]}`? (there are: {', '.join(known)})")
         place: Any = data
         for parent in parents:
             place = place.setdefault(parent, {}) if isinstance(place, dict) else None

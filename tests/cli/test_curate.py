@@ -133,3 +133,24 @@ def test_sql_takes_one_query(tmp_path: Path, query: str) -> None:
     done = subprocess.run([*command, "sql", str(tmp_path / "c.duckdb"), query], capture_output=True, text=True, timeout=120)
     assert done.returncode == 2, done.stdout + done.stderr
     assert "one query" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_asking_a_catalog(catalog: Path) -> None:
+    found = assay("curate", "--catalog", catalog, "--what-if", "difficulty.max=0.1")
+    assert found.exit_code == 0 and "diff.too_easy" in found.output and "nothing was written" in found.output
+    assert "code.golden_fails" in assay("curate", "--catalog", catalog, "--explain", "wrong").output
+    for args in (("--explain", "wrong", "--what-if", "difficulty.max=1"),
+                 ("pool.jsonl", "--explain", "wrong"), ("pool.jsonl", "--what-if", "name=x")):
+        result = assay("curate", *args, "--catalog", catalog)
+        assert result.exit_code == 2 and "one of them, and no POOL" in result.output
+    nobody = assay("curate", "--catalog", catalog, "--explain", "")
+    assert nobody.exit_code == 2 and "no row with the id" in nobody.output
+
+
+def test_what_if_of_late_rules_starts_quickly(catalog: Path) -> None:
+    """A process that asks for counts loads neither the stages nor pandas: half its time was that."""
+    code = ("import sys\nfrom assay.cli import app\ntry:\n    app(sys.argv[1:])\nfinally:\n"
+            "    print(sorted({'pandas', 'assay.curation.stages', 'assay.verifiers.grader'} & sys.modules.keys()))")
+    ended = subprocess.run([sys.executable, "-c", code, "curate", "--catalog", str(catalog), "--what-if", "difficulty.max=0.1"],
+                           check=True, capture_output=True, text=True, timeout=60)
+    assert ended.stdout.splitlines()[-1] == "[]"

@@ -42,6 +42,21 @@ def test_no_catalog(tmp_path: Path) -> None:
         Catalog.open(tmp_path / "other.duckdb")
 
 
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json", "rows.csv", "rows.parquet", "rows", ":memory:"])
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_file_of_data_is_no_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, read_only: bool) -> None:
+    """DuckDB opens them as a database in memory: a whole run went into one with --resume, ended well, and left nothing."""
+    monkeypatch.chdir(tmp_path)
+    if name.endswith(".parquet"):
+        duckdb.execute(f"COPY (SELECT 1 AS id) TO '{name}'")
+    else:
+        Path(name).write_text('{"id": 1}\n')
+    before = Path(name).read_bytes()
+    with pytest.raises(CatalogError, match="not a catalog"):
+        Catalog.open(name, read_only=read_only)
+    assert Path(name).read_bytes() == before
+
+
 def test_a_newer_version(tmp_path: Path) -> None:
     Catalog.open(tmp_path / "c.duckdb").close()
     with duckdb.connect(str(tmp_path / "c.duckdb")) as plain:

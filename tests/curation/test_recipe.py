@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.core.errors import InputError, UsageError
+from assay.core.errors import UsageError
 from assay.curation.recipe import Recipe, load_recipe
 
 
@@ -32,6 +32,10 @@ def test_digest_knows_settings_not_spelling(tmp_path: Path) -> None:
     ("stages = ['ingest', 'golden']\n", "stages"),
     ("[type]\nlanguage = ['english']\n", "english"),
     ("[type\n", "not TOML"),
+    ("[difficulty]\nmath = 3\n", "`difficulty.math`: a table, of policy_rollouts, too_easy, advanced_rollouts, found 3"),
+    ("[gold]\nsentinels = 'none'\n", "`gold.sentinels`: a list, such as"),
+    ("name = 3\n", "`name`: text, such as"), ("[type]\nmcq = 'yes'\n", "`type.mcq`: true or false, found 'yes'"),
+    ("[difficulty.math]\ntoo_easy = true\n", "`difficulty.math.too_easy`: text, such as"), ("[difficulty.math]\ntoo_easy = nan\n", "neither"),
 ])
 def test_a_mistake_is_named(tmp_path: Path, text: str, said: str) -> None:
     file = tmp_path / "r.toml"
@@ -45,5 +49,16 @@ def test_a_mistake_is_named(tmp_path: Path, text: str, said: str) -> None:
 def test_no_such_recipe(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="mimo"):
         load_recipe("mimi")
-    with pytest.raises(InputError, match="absent"):
+    with pytest.raises(UsageError, match="absent"):
         load_recipe(str(tmp_path / "absent.toml"))
+    (tmp_path / "noise.toml").write_bytes(b"name = \"\xff\"")
+    with pytest.raises(UsageError, match=r"noise\.toml: not TOML: not UTF-8 \(byte 8\)"):
+        load_recipe(str(tmp_path / "noise.toml"))
+
+
+@pytest.mark.parametrize(("text", "means"), [("0.9", "9/10"), ("'0.9'", "9/10"), ("1", "1/1"), ("1e-1", "1/10")])
+def test_a_share_may_be_a_number(tmp_path: Path, text: str, means: str) -> None:
+    """k of n are compared as integers all the same: 0.9 is nine tenths, not the nearest binary number."""
+    (tmp_path / "r.toml").write_text(f"[difficulty.math]\ntoo_easy = {text}\n")
+    rules, wanted = load_recipe(str(tmp_path / "r.toml")).difficulty.math, Recipe().difficulty.math.model_copy(update={"too_easy": means})
+    assert all(rules.is_too_easy(k, n) == wanted.is_too_easy(k, n) for n in range(1, 41) for k in range(n + 1))

@@ -59,7 +59,8 @@ def test_what_if_writes_nothing_and_names_mistakes(finished: tuple[Path, str, st
     before = catalog.read_bytes()
     with Catalog.open(catalog, read_only=True) as opened:
         assert "nothing was written" in change_text(what_if(opened, ["difficulty.max=0.1"], Grader))
-        for wrong, said in (("difficulty.min=1", "difficulty.math"), ("difficulty", "KEY=VALUE"), ("difficulty.max=2", "neither"),
+        for wrong, said in (("difficulty.mx=1", "mean `difficulty.max`"), ("difficulty.maths.too_easy=1", "mean `difficulty.math`"),
+                            ("difficulty", "KEY=VALUE"), ("difficulty.max=2", "neither"),
                             ("name.x=1", "no such setting")):
             with pytest.raises(UsageError, match=said.replace(".", r"\.")):
                 what_if(opened, [wrong], Grader)
@@ -76,7 +77,7 @@ def test_explain(finished: tuple[Path, str, str, str]) -> None:
         assert "diff.unsolved" in explain_text(opened, key)
         assert "ingest.bad_row" in explain_text(opened, "")
         with pytest.raises(UsageError, match="near: easy"):
-            explain_text(opened, "eazy")
+            explain_text(opened, "EAZY")
 
 
 def test_diff(tmp_path: Path) -> None:
