@@ -11,7 +11,7 @@ the run's user and plays the program. The agent waits on a pidfd (and listens to
 the run's user, reaps all, empties the folders and answers. Sources are compiled in such a clone too, never in the agent.
 
 What a run costs is pages: some 2 microseconds for each that the clone is the first to write to. So what can be done before is done by the
-fork servers (`warm_up`, `fill_pools`, `share_code`, `serve_job`), and what need not be Python is C (`SPAWNER`).
+fork servers (`warm_up`, `share_code`, `serve_job`), and what need not be Python is C (`SPAWNER`).
 
 Who is whose child: the fork server has exit signal 0, so `wait4(-1)` without __WALL sees only orphans of the program, and its ECHILD
 means that none is left. Programs get the signal 0 too (CLONE_PARENT copies it) until they exec; both are waited for by pid with __WALL.
@@ -82,7 +82,6 @@ FUSED = 8 << 10                         # a source of no more bytes is compiled 
 FUSED_S = 0.1                           # a compilation that took longer is no part of a run: that run is done again
 JOB_RUNS = 2                            # of a job: those after them are started by a fork server that has its code
 JOB_CODE = 1 << 20                      # the most bytes of code that it takes
-POOL, POOL_HEAD = 1 << 14, 48           # of CPython's allocator of small objects (Objects/obmalloc.c)
 NOTICE_S = 0.02                         # a first run that takes longer: the host hears of the compilation before it ends
 IDLE_SHARE = 0.1                        # of its CPU limit: a run that met the wall limit with less is tried once more
 
@@ -1287,7 +1286,6 @@ def fork_server(sock: _socket.socket, config: Head, spawner: int | None) -> NoRe
     share_code(config)
     warm_up()
     gc.collect()
-    FILLING.extend(fill_pools())
     gc.freeze()
     attend(sock, spawn, enter, None)
 
@@ -1300,7 +1298,6 @@ sys.stdin.readline()
 sys.stdin.read()
 sys.stdout.write("")
 """
-FILLING: list[bytes] = []
 
 
 def warm_up() -> None:
@@ -1322,36 +1319,24 @@ def warm_up() -> None:
     new_module("__main__")
 
 
-def fill_pools() -> list[bytes]:
-    """Objects that fill up the allocator's pools in use, a size at a time, so that a clone's new objects lie side by side in the next ones."""
-    filling = []
-    for size in range(48, 513, 16):
-        for _ in range(4096):
-            block = bytes(size - sys.getsizeof(b""))
-            filling.append(block)
-            if id(block) % POOL == POOL_HEAD:
-                break
-    return filling
-
-
 def share_code(config: Head) -> None:
-    """Have the interpreter's code in every clone's page tables from the start, or each comes upon some 30 pages that it has not.
+    """Have the code of the interpreter and of the C library in every clone's page tables from the start: else each comes upon some 40
+    pages that it has not.
 
     A fork copies the entries of a private mapping of a file if one of its pages was written to (the kernel's vma_needs_copy). So the
     first page of the code is written to, with what is there.
     """
-    here = ctypes.cast(ctypes.pythonapi.Py_IsInitialized, ctypes.c_void_p).value or 0
+    inside = [ctypes.cast(function, ctypes.c_void_p).value or 0 for function in (ctypes.pythonapi.Py_IsInitialized, libc.getpid)]
     with open((config["proc"] or "/proc") + "/self/maps") as file:
         for line in file:
             place, mode = line.split(None, 2)[:2]
             first, end = (int(part, 16) for part in place.split("-"))
-            if not first <= here < end:
-                continue
             start, size = ctypes.c_void_p(first), ctypes.c_size_t(end - first)
-            if mode == "r-xp" and libc.mprotect(start, size, mmap.PROT_READ | mmap.PROT_EXEC | mmap.PROT_WRITE) == 0:
+            if mode != "r-xp" or not any(first <= address < end for address in inside):
+                continue
+            if libc.mprotect(start, size, mmap.PROT_READ | mmap.PROT_EXEC | mmap.PROT_WRITE) == 0:
                 ctypes.memmove(start, start, 1)
                 libc.mprotect(start, size, mmap.PROT_READ | mmap.PROT_EXEC)
-            return
 
 
 def attend(sock: _socket.socket, spawn: Any, enter: Any, ready: Any) -> NoReturn:
