@@ -2233,12 +2233,13 @@ class Agent:
                 if self.compiled_fused() is not None:
                     self.channel.release()
             if now >= wall_end:
-                starved = self.starved_s() + (TURN_S * talk.turns if talk is not None else 0.0)
-                later = min(start + limits["wall"] + starved, start + STARVED * limits["wall"])
+                starved = self.starved_s()
+                waited = starved + (TURN_S * talk.turns if talk is not None else 0.0)
+                later = min(start + limits["wall"] + waited, start + STARVED * limits["wall"])
                 run.starved_s = later - start - limits["wall"]
                 if later - now < POLL_S:
                     # with no core for so long, nothing is known of the program
-                    run.over = "starved" if talk is None and starved >= (STARVED - 1) * limits["wall"] else "wall_limit"
+                    run.over = "starved" if starved >= (STARVED - 1) * limits["wall"] else "wall_limit"
                     return
                 wall_end = later
             if blind and now >= memory_look:

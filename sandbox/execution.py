@@ -146,7 +146,8 @@ class Exchange:
     """One test of an interaction: what the program and its partner did, each reading what the other prints.
 
     `partner_first`: the partner ended before the program did; what the program did afterwards may be a consequence. `pondered_s`: CPU
-    seconds of the partner since it last said something. `said` is what was printed, by whom (True: the program), in order; of a long
+    seconds of the partner since it last said something; `lost_s`: seconds in which it was to run and had no core, or the host none for
+    both. `said` is what was printed, by whom (True: the program), in order; of a long
     exchange its beginning, then `omitted` bytes are left out, and `last` is its end.
     """
 
@@ -157,3 +158,4 @@ class Exchange:
     said: tuple[tuple[bool, bytes], ...] = ()
     omitted: int = 0
     last: tuple[tuple[bool, bytes], ...] = ()
+    lost_s: float = 0.0

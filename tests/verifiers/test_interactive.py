@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from assay.core.errors import MachineBusy
 from assay.core.problem import CodeTests, Program
 from assay.core.verdict import Grade, Verdict
 from assay.sandbox.execution import Compiled, CompileFailed, Ended, Exchange, Job, Outcome, PartnerFailed
@@ -82,6 +83,16 @@ def test_an_interactor_that_computes_for_long_makes_no_time_limit() -> None:
     assert judged(Compiled(), slow).verdict is Verdict.IE
     busy = Exchange(Outcome(Ended.WALL_LIMIT, wall_s=3.0), Outcome(Ended.STOPPED, cpu_s=2.9, wall_s=3.0), False, pondered_s=0.1)
     assert judged(Compiled(), busy).verdict is Verdict.TLE
+
+
+def test_an_interactor_without_a_core_makes_no_time_limit() -> None:
+    busy = Exchange(Outcome(Ended.WALL_LIMIT, wall_s=3.0), Outcome(Ended.STOPPED, wall_s=1.0), False, lost_s=4.0)
+    with pytest.raises(MachineBusy, match=r"the interactor had no core for 4\.00 s"):
+        judged(Compiled(), busy)
+    with pytest.raises(MachineBusy):
+        judged(Compiled(), Exchange(Outcome(Ended.STARVED, wall_s=3.0), Outcome(Ended.STOPPED, wall_s=3.0), False))
+    idle = Exchange(Outcome(Ended.WALL_LIMIT, wall_s=3.0), Outcome(Ended.STOPPED, wall_s=3.0), False, lost_s=0.2)
+    assert judged(Compiled(), idle).verdict is Verdict.TLE
 
 
 @pytest.mark.parametrize(("items", "verdict", "says"), [

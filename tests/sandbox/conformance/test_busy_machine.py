@@ -10,7 +10,11 @@ from dataclasses import replace
 
 import pytest
 
+from assay.core.errors import MachineBusy
+from assay.core.problem import CodeTests, Program
+from assay.core.verdict import Verdict
 from assay.sandbox.execution import Ended
+from assay.verifiers.code_tests import CodeVerifier
 
 from ..conftest import LIMITS, Judge
 
@@ -68,3 +72,26 @@ def test_no_core_is_no_verdict(judge: Judge) -> None:
 def test_stepping_back_is_the_programs_own_doing(judge: Judge) -> None:
     outcome = judge.one("import os\nos.nice(19)\nwhile True: pass", limits=replace(LIMITS, cpu_s=20, wall_s=0.4))
     assert outcome.ended is Ended.WALL_LIMIT, outcome
+
+
+INTERACTOR = """
+import sys
+for line in sys.stdin:
+    end = 300_000
+    while end: end -= 1
+    print(line, end="", flush=True)
+sys.exit(42)
+"""
+CHAT = "for n in range(5):\n    print(n, flush=True)\n    assert int(input()) == n"
+
+
+@pytest.mark.usefixtures("greedy")
+def test_an_interactor_without_a_core_is_no_verdict_either(judge: Judge) -> None:
+    """Its program does nothing but wait for it."""
+    checker = {"type": "interactive", "program": INTERACTOR, "language": "python"}
+    reward = CodeTests.model_validate({"type": "code", "checker": checker, "limits": {"cpu_s": 2, "wall_s": 0.4}, "tests": [{"input": "1"}]})
+    try:
+        grade = judge.run(CodeVerifier(judge.pool).grade(reward, Program(CHAT, "python")))
+    except MachineBusy:
+        return
+    assert grade.verdict is Verdict.AC, grade
