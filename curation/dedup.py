@@ -98,7 +98,7 @@ def near_clusters(prompts: Sequence[str], golds: Sequence[str], threshold: float
     def common(before: str, behind: str) -> bool:
         number = tokens.vocabulary.get
         opening, ending = ([number(word, 0) for word in words(text)] for text in (before, behind))
-        return tokens.with_ends(opening, ending) >= _FRAME
+        return tokens.share_ends(opening, ending, _FRAME)
 
     joined: dict[int, int] = {}                     # member -> the first of its cluster
     clusters: dict[int, list[tuple[int, float]]] = {}

@@ -147,13 +147,15 @@ class Tokens:
         sums: Hashes = total[self.starts[1:]] - total[self.starts[:-1]]
         return sums
 
-    def with_ends(self, opening: Sequence[int], ending: Sequence[int]) -> int:
-        """How many prompts begin with these tokens and end with those."""
+    def share_ends(self, opening: Sequence[int], ending: Sequence[int], many: int) -> bool:
+        """Whether so many prompts begin with these tokens and end with those."""
         left = np.flatnonzero(self.lengths() >= len(opening) + len(ending))
         for edge, offset, wanted in ((self.starts[:-1], 0, opening), (self.starts[1:], -len(ending), ending)):
             for place, number in enumerate(wanted, offset):
                 left = left[self.ids[edge[left] + place] == number]
-        return len(left)
+                if len(left) < many:
+                    return False
+        return len(left) >= many
 
     def digests(self) -> Hashes:
         """A hash of each prompt's tokens in their order."""

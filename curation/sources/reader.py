@@ -150,7 +150,7 @@ def _pool_row(path: str, line: int, row: dict[str, Any], mapping: Mapping | None
     except RowError as error:
         return PoolRow(path, line, None, row_id, source, domain, {}, error=str(error))
     problem = parsed.problem
-    if not any(unicodedata.category(letter) not in _UNSEEN for letter in problem.prompt):
+    if not problem.prompt.strip() or not any(unicodedata.category(letter) not in _UNSEEN for letter in problem.prompt):
         return PoolRow(path, line, None, row_id, source, domain, {}, error=f"{where}: no text in `prompt`: a problem of a pool asks something")
     extra = {key: value for key, value in parsed.extra.items()
              if key not in ("solutions", "source", "licence", "url", "revision", "domain", "curation") and value is not None}
