@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,8 +29,8 @@ from .gradebook import GradeBook
 from .ingest import ingest
 from .items import Decision, Item, Status
 from .recipe import Recipe
-from .roles import assign_roles
-from .rollouts import RolloutReader
+from .roles import assign_roles, check_asked
+from .rollouts import RolloutReader, model_names
 from .settled import settled_lines
 from .snapshot import Publisher, remove_snapshots
 from .sources.reader import check_source, read_benchmark
@@ -138,6 +139,7 @@ def curate(catalog: Catalog, inputs: Inputs, recipe: Recipe, grader: Grader, say
     if (finished := was_finished(catalog, key)) is not None:
         say(f"nothing has changed since run {finished}: its decisions stand (--overwrite begins anew)")
         return _summary_of(catalog, finished)
+    _check_roles(catalog, inputs)
     benchmarks = read_benchmarks(inputs.benchmarks)
     publisher = Publisher(catalog, say)
     catalog.after_commit = publisher.after_commit
@@ -202,6 +204,13 @@ def curate(catalog: Catalog, inputs: Inputs, recipe: Recipe, grader: Grader, say
         summary.status[item.decision.status.value] += 1
         summary.reasons[item.decision.reason] += 1
     return summary
+
+
+def _check_roles(catalog: Catalog, inputs: Inputs) -> None:
+    """A model's name that no rollout has is found before hours of grading, where the rollouts can be read twice. Raises: UsageError, InputError."""
+    if all(Path(path).is_file() for path in inputs.rollouts):
+        stored = (name for (name,) in catalog.rows("SELECT name FROM models WHERE NOT starts_with(name, '@')"))
+        check_asked(chain(stored, model_names(inputs.rollouts)), (*inputs.policy, *inputs.advanced))
 
 
 def _summary_of(catalog: Catalog, run: int) -> Summary:

@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..core.errors import UsageError
 from .recipe import Roles
 
-__all__ = ["assign_roles"]
+__all__ = ["assign_roles", "check_asked"]
 
 
 def assign_roles(models: Mapping[str, int], asked_policy: Sequence[str], asked_advanced: Sequence[str], patterns: Roles,
@@ -17,9 +17,7 @@ def assign_roles(models: Mapping[str, int], asked_policy: Sequence[str], asked_a
     Raises: UsageError if a model that was asked for has no rollouts.
     """
     names = sorted(name for name in models if not name.startswith("@"))
-    for asked in (*asked_policy, *asked_advanced):
-        if names and not _fitting(names, (asked,)):
-            raise UsageError(f"no rollouts of a model {asked!r}; there are {', '.join(names)}")
+    check_asked(names, (*asked_policy, *asked_advanced))
     advanced = set(_fitting(names, asked_advanced))
     policy = set(_fitting(names, asked_policy)) - advanced
     if not asked_policy:
@@ -33,6 +31,22 @@ def assign_roles(models: Mapping[str, int], asked_policy: Sequence[str], asked_a
     if other := set(names) - policy - advanced:
         say(f"in no role, so in no rule: {', '.join(sorted(other))}")
     return {"policy": sorted(models[name] for name in policy), "advanced": sorted(models[name] for name in advanced)}
+
+
+def check_asked(names: Iterable[str], asked: Sequence[str]) -> None:
+    """That each name that was asked for fits some model; of `names` no more are taken than that needs. No names: nothing is wrong.
+
+    Raises: UsageError.
+    """
+    missing, seen = set(asked), set[str]()
+    for name in names if asked else ():
+        if name not in seen:
+            seen.add(name)
+            missing -= {pattern for pattern in missing if _fitting((name,), (pattern,))}
+            if not missing:
+                return
+    if seen and missing:
+        raise UsageError(f"no rollouts of a model {next(name for name in asked if name in missing)!r}; there are {', '.join(sorted(seen))}")
 
 
 def _fitting(names: Sequence[str], patterns: Sequence[str]) -> list[str]:

@@ -23,7 +23,7 @@ from .items import Item
 from .scores import ScoreBatch, score_hash
 from .sources.reader import rows_of
 
-__all__ = ["RolloutReader"]
+__all__ = ["RolloutReader", "model_names"]
 
 _CHUNK: Final = 32768
 _CHUNK_CHARACTERS: Final = 32 << 20
@@ -203,6 +203,14 @@ class RolloutReader:
         if new:
             self._catalog.append("models", {"mid": list(new.values()), "name": list(new)})
             self._stored |= new.keys()
+
+
+def model_names(paths: Sequence[str]) -> Iterator[str]:
+    """The models that rows of these files name, again and again."""
+    for path in paths:
+        for _, row in rows_of(path):
+            if not isinstance(row, RowError) and isinstance(name := row.get("model"), str) and name and not name.startswith("@"):
+                yield name
 
 
 _MOST: Final = 1e300

@@ -12,6 +12,7 @@ import pytest
 from assay.core.errors import InputError, UsageError
 from assay.core.problem import Problem
 from assay.curation import pipeline
+from assay.curation import rollouts as rollouts_of
 from assay.curation.catalog import Catalog
 from assay.curation.pipeline import Inputs, curate, open_for_run
 from assay.curation.recipe import Recipe
@@ -284,3 +285,32 @@ def test_scores_by_the_column(tmp_path: Path, files: tuple[str, str, str], monke
     os.utime(scores, (1, 1))
     run(fast, files[0], scores, resume=True)
     assert ask(fast, table) == ask(slow, table)
+
+
+def test_a_model_that_is_not_there_is_found_before_grading(tmp_path: Path, files: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, rollouts, _ = files
+    monkeypatch.setattr(Grader, "iter_grades", None)
+    for asked in ({"policy": ("stf",)}, {"policy": ("sft",), "advanced": ("advanced-2",)}):
+        with pytest.raises(UsageError, match=r"no rollouts of a model '(stf|advanced-2)'; there are advanced-1, sft"):
+            run(tmp_path / "c.duckdb", pool, rollouts, **asked)
+        assert not (tmp_path / "c.duckdb").exists()
+
+
+def test_a_model_that_is_asked_for_is_looked_for_no_longer_than_needed(tmp_path: Path, files: tuple[str, str, str]) -> None:
+    """Names are patterns, letter case apart; the first line has the one, an earlier run the other, and what is behind is not read twice."""
+    pool, rollouts, _ = files
+    run(tmp_path / "c.duckdb", pool, rollouts)
+    more = write_rows(tmp_path / "more.jsonl", [rollout_row("alone", "New-SFT", 8, 16), "{no row", {"id": "alone", "model": "@gold", "scores": [1]}])
+    read: list[str] = []
+    real = rollouts_of.model_names
+
+    def names(paths: Any) -> Any:
+        for name in real(paths):
+            read.append(name)
+            yield name
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "model_names", names)
+        run(tmp_path / "c.duckdb", pool, more, resume=True, policy=("new-*",), advanced=("Advanced-1",))
+    assert read == ["New-SFT"]
+    assert json.loads(ask(tmp_path / "c.duckdb", "SELECT roles FROM v_run")[0][0]) == {"policy": ["New-SFT"], "advanced": ["advanced-1"]}
