@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
@@ -35,7 +34,7 @@ _SLICED_BYTES: Final = 8 << 20
 _SLICE_BYTES: Final = 1 << 20
 _ARTIFACT_BYTES: Final = 128 << 20
 _GREET_S: Final = 60.0
-_LOOKS_FOR_ITSELF: Final = re.compile(rb"__file__|\bargv\b|getsource|linecache|spawn|main\.py")
+_LOOKS_FOR_ITSELF: Final = (b"__file__", b"argv", b"getsource", b"linecache", b"spawn", b"main.py")
 """In a Python program that runs in the warm interpreter and so needs no file: it may open its own, start itself again, or have its children
 import it. Only such a one has it in its work folder, which would otherwise be made new after every run."""
 
@@ -229,7 +228,8 @@ class Session:
             "limits": _limits(job.limits), "compile_limits": language.compile_limits_for_agent(job.limits.memory_bytes), "keep": key,
             "typed": job.typed}
         self._pinned = (key,)
-        self._own_file = {language.source: job.source} if language.kind == "python" and _LOOKS_FOR_ITSELF.search(job.source) else {}
+        alone = language.kind != "python" or not any(word in job.source for word in _LOOKS_FOR_ITSELF)
+        self._own_file = {} if alone else {language.source: job.source}
         artifact = None
         if key not in self._store:
             artifact = self._artifacts.get(key)
