@@ -74,6 +74,8 @@ _DENIED: Final[dict[str, tuple[int | None, int | None]]] = {     # name: (x86_64
     "lookup_dcookie": (212, 18), "nfsservctl": (180, 42), "_sysctl": (156, None), "uselib": (134, None), "ustat": (136, None),
     "sysfs": (139, None), "vserver": (236, None), "getpmsg": (181, None), "putpmsg": (182, None), "afs_syscall": (183, None),
     "tuxcall": (184, None), "security": (185, None),
+    # the machine's disks: folders of a slot are memory, and a call that waits for a disk cannot be killed
+    "sync": (162, 81), "syncfs": (306, 267),
     # placing memory on other nodes' behalf
     "mbind": (237, 235), "set_mempolicy": (238, 237), "migrate_pages": (256, 238), "move_pages": (279, 239),
     "set_mempolicy_home_node": (450, 450),
