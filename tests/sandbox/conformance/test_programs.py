@@ -18,7 +18,8 @@ MADE = {"@nested": "(" * 50_000 + ")" * 50_000}
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 def test_program(judge: Judge, case: dict[str, Any]) -> None:
-    items = judge.program(MADE.get(case["program"], case["program"]), case.get("input", "").encode(),
+    program: str = case["program"]
+    items = judge.program(MADE.get(program, program), case.get("input", "").encode(),
                           limits=replace(LIMITS, wall_s=case.get("wall_s", LIMITS.wall_s)))
     if "compile_failed" in case:
         assert isinstance(items[0], CompileFailed)
