@@ -855,6 +855,8 @@ def end_objects(space: Head) -> bool:
     for key, value in list(space.items()):
         kind = type(value)
         if kind in ENDING:
+            if kind is not types.GeneratorType:
+                flush(value, 0)          # others may hold it, such as its own `write`
             last.append(key)
         elif kind is type:
             held = held or "__del__" in vars(value)
@@ -862,7 +864,12 @@ def end_objects(space: Head) -> bool:
             holders.append(key)
         elif flags_of(kind) & HEAP_TYPE and type.__getattribute__(kind, "__module__") == name:
             own.append(key)
-            if any(type(part) in ENDING for part in getattr(value, "__dict__", {}).values()):
+            attributes = getattr(value, "__dict__", None)
+            parts = [part for part in attributes.values() if type(part) in ENDING] if type(attributes) is dict else ()
+            for part in parts:
+                if type(part) is not types.GeneratorType:
+                    flush(part, 0)
+            if parts:
                 last.append(key)
     value = None
     for key in own + last + holders if held else last:
