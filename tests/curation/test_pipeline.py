@@ -290,9 +290,9 @@ def test_scores_by_the_column(tmp_path: Path, files: tuple[str, str, str], monke
 def test_a_model_that_is_not_there_is_found_before_grading(tmp_path: Path, files: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     pool, rollouts, _ = files
     monkeypatch.setattr(Grader, "iter_grades", None)
-    for asked in ({"policy": ("stf",)}, {"policy": ("sft",), "advanced": ("advanced-2",)}):
+    for policy, advanced in ((("stf",), ()), (("sft",), ("advanced-2",))):
         with pytest.raises(UsageError, match=r"no rollouts of a model '(stf|advanced-2)'; there are advanced-1, sft"):
-            run(tmp_path / "c.duckdb", pool, rollouts, **asked)
+            run(tmp_path / "c.duckdb", pool, rollouts, policy=policy, advanced=advanced)
         assert not (tmp_path / "c.duckdb").exists()
 
 
