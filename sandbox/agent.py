@@ -854,29 +854,32 @@ def end_objects(space: Head) -> bool:
     last, own, holders, held = [], [], [], False
     for key, value in list(space.items()):
         kind = type(value)
-        if kind in ENDING:
-            if kind is not types.GeneratorType:
-                flush(value, 0)          # others may hold it, such as its own `write`
-            last.append(key)
-        elif kind is type:
+        if kind is type:
             held = held or "__del__" in vars(value)
         elif kind in HOLDERS:
             holders.append(key)
+        elif ends(value):
+            last.append(key)
         elif flags_of(kind) & HEAP_TYPE and type.__getattribute__(kind, "__module__") == name:
             own.append(key)
             attributes = getattr(value, "__dict__", None)
-            parts = [part for part in attributes.values() if type(part) in ENDING] if type(attributes) is dict else ()
-            for part in parts:
-                if type(part) is not types.GeneratorType:
-                    flush(part, 0)
-            if parts:
+            if type(attributes) is dict and [True for part in attributes.values() if ends(part)]:      # all of them
                 last.append(key)
-    value = None
+            attributes = None
+    value = None                         # nothing here holds one of them any more
     for key in own + last + holders if held else last:
         space.pop(key, None)             # the last reference, mostly
     if held:
         collect_garbage()
     return held or bool(last)
+
+
+def ends(value: Any) -> bool:
+    """Whether its end can be seen. A file is flushed now: what holds it may stay, such as its own `write`."""
+    if type(value) in WRITERS:
+        flush(value, 0)
+        return True
+    return type(value) is types.GeneratorType
 
 
 def flush(stream: Any, status: int) -> int:
@@ -901,7 +904,7 @@ class TooLong(Exception):
 quote = json.encoder.encode_basestring_ascii
 living_threads, exit_functions = _thread._count, atexit._ncallbacks
 threading_exits = getattr(threading, "_threading_atexits", ("unknown",))
-ENDING = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom, types.GeneratorType)     # whose end can be seen
+WRITERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 HOLDERS = (*CONTAINERS, collections.defaultdict)
 collect_garbage = gc.collect
 OWN_STREAMS: tuple[Any, ...] = ()
