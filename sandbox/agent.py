@@ -1268,13 +1268,11 @@ NAMES: Head = {}                        # the same, and before it the builtins
 def fork_server(sock: _socket.socket, config: Head, spawner: int | None) -> NoReturn:
     """Never returns. Each packet starts a program; the answer is its pid, or minus an errno."""
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    spawn = enter = None
+    starter = next_clone
     if spawner is not None:
         library = ctypes.PyDLL("%s/self/fd/%d" % (config["proc"] or "/proc", spawner))
-        spawn = library.spawn
-        spawn.argtypes = (ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p)
-        library.function.restype = ctypes.py_object
-        enter = library.function()
+        library.starter.restype = ctypes.py_object
+        starter = library.starter()
     quiet(os.setpriority, os.PRIO_PROCESS, 0, 0)     # the agent may be more urgent than the programs: a limit waits for none of them
     keep = sock.fileno()
     os.closerange(3, keep)
@@ -1297,7 +1295,7 @@ def fork_server(sock: _socket.socket, config: Head, spawner: int | None) -> NoRe
     warm_up()
     gc.collect()
     gc.freeze()
-    attend(sock, spawn, enter, None)
+    attend(sock.detach(), starter, None)
 
 
 WARM_UP = """
@@ -1349,53 +1347,55 @@ def share_code(config: Head) -> None:
                 libc.mprotect(start, size, mmap.PROT_READ | mmap.PROT_EXEC)
 
 
-def attend(sock: _socket.socket, spawn: Any, enter: Any, ready: Any) -> NoReturn:
-    """Start what the agent's packets ask for. `spawn` and `enter` are SPAWNER's; `ready`: the code, of a fork server of one job."""
-    own = sock.fileno()
-    while True:
-        data, ancillary, _flags, _address = sock.recvmsg(1 << 17, 512, _socket.MSG_CMSG_CLOEXEC)
-        if not data:
-            _exit(0)
-        fds: list[int] = []
-        payload = b""
-        for level, kind, payload in ancillary:
-            if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
-                fds.extend(struct.unpack("%di" % (len(payload) // 4), payload))
-        mark, length, want = data[:1], 0, {}
-        if mark == SPAWN_MARK:
-            pid = spawn(data[1:], len(data) - 1, payload)
+def attend(sock: int, starter: Callable[[int], tuple[bytes, bytes]], ready: Any) -> NoReturn:
+    """Start what the agent's packets ask for. `starter` returns in the clones alone: SPAWNER's, or `next_clone`, which is the same in Python.
+    `ready`: the code, of a fork server of one job."""
+    data, payload = starter(sock)
+    status = 1
+    try:
+        if data[0] == MAIN_MARK[0]:
+            status = play_main(*ready)
         else:
-            length = SPAWN_SIZE.unpack_from(data, 1)[0]
-            want = marshal.loads(memoryview(data)[1 + SPAWN_SIZE.size + length:])
-            pid = enter(data[1 + SPAWN_SIZE.size:], payload, own) if length else raw_clone(CLONE_PARENT)
-        if pid == 0:
-            status = 1
-            try:
-                del data, ancillary, payload         # the packet has the nonce in it
-                if not length:
-                    os.close(own)
-                    if mark == JOB_MARK:
-                        serve_job(want, fds, spawn, enter)
-                    become(want, fds)
-                status = play(want, fds, ready)
-            except BaseException:
-                quiet(_write, 2, trace())
-                status = 1
-            finally:
-                _exit(status)
-        for fd in fds:
-            os.close(fd)
-        sock.send(struct.pack("<i", pid))
+            want, fds = unpacked(data, payload)
+            job = data[0] == JOB_MARK[0]
+            del data                     # the packet has the nonce in it
+            if job:
+                serve_job(want, fds, starter)
+            if want["whole"]:
+                become(want, fds)
+            status = play(want, fds, ready)
+    except BaseException:
+        quiet(_write, 2, trace())
+        status = 1
+    finally:
+        _exit(status)
 
 
-def serve_job(want: Head, fds: list[int], spawn: Any, enter: Any) -> NoReturn:
+def serve_job(want: Head, fds: list[int], starter: Callable[[int], tuple[bytes, bytes]]) -> NoReturn:
     """Be the fork server of one job, which has its code: what each of its runs would do first is done once. `fds`: socket, code."""
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     sys.argv = list(want["argv"])
-    ready = marshal.loads(read_all(fds.pop()))
+    ready = marshal.loads(read_all(fds[1]))
     new_module("__main__")
     gc.freeze()
-    attend(_socket.socket(fileno=fds.pop()), spawn, enter, ready)
+    attend(fds[0], starter, ready)
+
+
+def next_clone(sock: int) -> tuple[bytes, bytes]:
+    """Answer packets with clones. In each of them, returns its packet and, as C integers, the descriptors that came with it."""
+    link = _socket.socket(fileno=sock)
+    while True:
+        data, ancillary, _flags, _address = link.recvmsg(PACKET, 512, _socket.MSG_CMSG_CLOEXEC)
+        if not data:
+            _exit(0)
+        payload = b"".join(payload for level, kind, payload in ancillary if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS))
+        pid = raw_clone(CLONE_PARENT)
+        if pid == 0:
+            link.close()
+            return data, payload
+        for fd, in struct.iter_unpack("i", payload):
+            os.close(fd)
+        link.send(struct.pack("<i", pid))
 
 
 def harden(config: Head) -> None:
@@ -1414,7 +1414,7 @@ def harden(config: Head) -> None:
         raise OSError(ctypes.get_errno(), "the seccomp filter was refused")
 
 
-# ---- starting a program with less of Python in the way: built in the slot at the first need, where it has a C compiler
+# ---- a fork server without Python: built in the slot at the first need, where it has a C compiler
 
 SPAWNER = r"""
 #define _GNU_SOURCE
@@ -1425,6 +1425,7 @@ SPAWNER = r"""
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -1434,7 +1435,7 @@ enum { MOST = 255 };
 static struct head head;
 static const int *fds;
 static char *argv[MOST + 1], *envp[MOST + 1], *work, *path;
-static char stack[1 << 16] __attribute__((aligned(16)));
+static char stack[1 << 16] __attribute__((aligned(16))), packet[1 << 17];
 
 static void bound(int what, long long most) {
     struct rlimit limit = { most, most };
@@ -1468,10 +1469,10 @@ static int start(void *unused) {
     _exit(126);
 }
 
-/* `packet`: head, then work, path, arguments and environment, each ended by a zero byte. Returns 0, or minus an errno. */
-static int unpack(char *packet, int length, const int *given) {
-    char *at = packet + sizeof head, *end = packet + length;
-    memcpy(&head, packet, sizeof head);
+/* A head, then work, path, arguments and environment, each ended by a zero byte. Returns 0, or minus an errno. */
+static int unpack(char *at, char *end, const int *given) {
+    memcpy(&head, at, sizeof head);
+    at += sizeof head;
     fds = given;
     if (head.argc > MOST || head.envc > MOST) return -E2BIG;
     for (int n = 0; n < 2 + head.argc + head.envc; n++) {
@@ -1487,53 +1488,75 @@ static int unpack(char *packet, int length, const int *given) {
     return 0;
 }
 
-/* Returns a pid, or minus an errno. */
-int spawn(char *packet, int length, const int *given) {
-    int wrong = unpack(packet, length, given);
-    if (wrong) return wrong;
+/* Of a native program. Returns a pid, or minus an errno. */
+static int spawn(void) {
     int pid = clone(start, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PARENT, 0);
     return pid < 0 ? -errno : pid;
 }
 
-/* A copy of the interpreter that has become the run: returns 0 there, else as `spawn` does. `path`, if any, is its oom_score_adj;
-   `server` is the fork server's own descriptor. */
-static int enter(char *packet, int length, const int *given, int server) {
-    int wrong = unpack(packet, length, given);
-    if (wrong) return wrong;
+/* A copy of the interpreter: returns 0 in it, else a pid, or minus an errno. With `whole` it has become the run. `path`, if any, is its
+   oom_score_adj. */
+static int copy(int server, int whole) {
     int pid = syscall(SYS_clone, CLONE_PARENT, 0, 0, 0, 0);
     if (pid != 0) return pid < 0 ? -errno : pid;
+    close(server);
+    if (!whole) return 0;
     if (*path) {
         int fd = open(path, O_WRONLY);
         if (fd >= 0 && write(fd, "1000", 4) > 0) close(fd);
     }
     if (become() != 0) _exit(127);
     for (int n = 0; n < 3; n++) close(fds[n]);
-    close(server);
     prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     return 0;
 }
 
-/* The same as a function of Python, enter(packet, fds, server), for ctypes writes to many pages. Of the stable ABI. */
+/* Of the stable ABI. What the server itself writes to, it has to copy after each clone: so its loop touches nothing of Python. */
 typedef struct _object PyObject;
 struct method { const char *name; PyObject *(*call)(PyObject *, PyObject *); int flags; const char *doc; };
-extern PyObject *PyCFunction_NewEx(struct method *, PyObject *, PyObject *), *PyLong_FromLong(long), *PyTuple_GetItem(PyObject *, ssize_t);
-extern char *PyBytes_AsString(PyObject *);
-extern ssize_t PyBytes_Size(PyObject *);
+extern PyObject *PyCFunction_NewEx(struct method *, PyObject *, PyObject *), *PyTuple_New(ssize_t), *PyBytes_FromStringAndSize(const char *, ssize_t);
+extern int PyTuple_SetItem(PyObject *, ssize_t, PyObject *);
 extern long PyLong_AsLong(PyObject *);
 
-static PyObject *call(PyObject *self, PyObject *args) {
-    PyObject *packet = PyTuple_GetItem(args, 0), *given = PyTuple_GetItem(args, 1), *server = PyTuple_GetItem(args, 2);
-    return PyLong_FromLong(enter(PyBytes_AsString(packet), PyBytes_Size(packet), (const int *)PyBytes_AsString(given), PyLong_AsLong(server)));
+static PyObject *attend(PyObject *self, PyObject *number) {
+    int server = PyLong_AsLong(number);
+    static union { struct cmsghdr head; char bytes[512]; } control;
+    for (;;) {
+        struct iovec part = { packet, sizeof packet };
+        struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+        ssize_t size = recvmsg(server, &message, MSG_CMSG_CLOEXEC);
+        if (size < 0 && errno == EINTR) continue;
+        if (size < 5) _exit(size == 0 ? 0 : 1);
+        struct cmsghdr *first = CMSG_FIRSTHDR(&message);
+        const int *given = first ? (const int *)CMSG_DATA(first) : 0;
+        int count = first ? (first->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0, pid = 0;
+        unsigned length;
+        memcpy(&length, packet + 1, 4);
+        if (length) pid = unpack(packet + 5, packet + size, given);
+        if (pid == 0) pid = *packet == 'X' ? spawn() : copy(server, length != 0);
+        if (pid == 0) {
+            PyObject *both = PyTuple_New(2);
+            PyTuple_SetItem(both, 0, PyBytes_FromStringAndSize(packet, size));
+            PyTuple_SetItem(both, 1, PyBytes_FromStringAndSize((const char *)given, count * sizeof(int)));
+            explicit_bzero(packet, size);
+            return both;
+        }
+        explicit_bzero(packet, size);
+        for (int n = 0; n < count; n++) close(given[n]);
+        if (send(server, &pid, sizeof pid, MSG_NOSIGNAL) < 0) _exit(1);
+    }
 }
 
-PyObject *function(void) {
-    static struct method method = { "enter", call, 1 /* METH_VARARGS */, 0 };
+PyObject *starter(void) {
+    static struct method method = { "attend", attend, 8 /* METH_O */, 0 };
     return PyCFunction_NewEx(&method, 0, 0);
 }
 """
 SPAWN_HEAD = struct.Struct("<qqqiiii")
 SPAWN_SIZE = struct.Struct("<I")
 SPAWN_MARK, PLAY_MARK, JOB_MARK = b"X", b"P", b"J"
+MAIN_MARK = b"M"                        # of a run that needs nothing but what the job's fork server has
+PACKET = 1 << 17                        # the most bytes of one
 
 
 def spawn_head(want: Head, path: str, argv: Sequence[str], env: Mapping[str, str], by_fd: bool) -> bytes:
@@ -1544,13 +1567,23 @@ def spawn_head(want: Head, path: str, argv: Sequence[str], env: Mapping[str, str
 
 
 def packet(want: Head, fds: Sequence[int], spawner: bool) -> bytes:
-    """What the fork server gets for a run. With `spawner`, programs that are no Python are started by it, and the others' clones made."""
+    """What the fork server gets for a run: a mark, the length of a head, the head, and what Python has to know. Without `spawner` there is no
+    head, and all is Python's."""
     if not spawner or want.get("confined"):
-        return PLAY_MARK + SPAWN_SIZE.pack(0) + marshal.dumps(want)
+        return PLAY_MARK + SPAWN_SIZE.pack(0) + marshal.dumps(dict(want, whole=True))
     if want["what"] == "exec":
-        return SPAWN_MARK + spawn_head(want, want.get("path", ""), want["argv"], want["env"], len(fds) > 3)
+        head = spawn_head(want, want.get("path", ""), want["argv"], want["env"], len(fds) > 3)
+        return SPAWN_MARK + SPAWN_SIZE.pack(len(head)) + head
     head = spawn_head(want, want["shield"] + "/self/oom_score_adj" if want["shield"] else "", (), {}, False)
-    return PLAY_MARK + SPAWN_SIZE.pack(len(head)) + head + marshal.dumps(want)
+    if want["what"] == "main" and want["ready"]:
+        return MAIN_MARK + SPAWN_SIZE.pack(len(head)) + head
+    return PLAY_MARK + SPAWN_SIZE.pack(len(head)) + head + marshal.dumps(dict(want, whole=False))
+
+
+def unpacked(data: bytes, payload: bytes) -> tuple[Head, list[int]]:
+    """Of a packet and its descriptors, what is Python's."""
+    length = SPAWN_SIZE.unpack_from(data, 1)[0]
+    return marshal.loads(memoryview(data)[1 + SPAWN_SIZE.size + length:]), [fd for fd, in struct.iter_unpack("i", payload)]
 
 
 # ---------------------------------------------------------------- the agent
