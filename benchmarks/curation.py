@@ -130,8 +130,10 @@ def _assay(*args: str) -> str:
     """Wall time, CPU time and peak memory of one command."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.monotonic()
-    script = ("import sys, resource\nfrom assay.cli import app\n"
-              "try:\n    app(sys.argv[1:])\nfinally:\n    print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)")
+    # VmHWM, not ru_maxrss: that one begins with what this process holds.
+    script = ("import sys\nfrom assay.cli import app\n"
+              "try:\n    app(sys.argv[1:])\nfinally:\n    told = dict(line.split(':', 1) for line in open('/proc/self/status'))\n"
+              "    print('peak', int(told['VmHWM'].split()[0]) // 1024, file=sys.stderr)")
     ended = subprocess.run([sys.executable, "-c", script, *args], capture_output=True, text=True)
     wall = time.monotonic() - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
