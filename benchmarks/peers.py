@@ -116,7 +116,8 @@ class SandboxFusion:
         command = [str(python), "-m", "uvicorn", "sandbox.server.server:app", "--host", "127.0.0.1", "--port", str(self._port)]
         if os.geteuid() == 0 and shutil.which("unshare"):
             command = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child", *command]
-        environment = os.environ | {"PATH": f"{python.parent}:{os.environ['PATH']}", "SANDBOX_CONFIG": "local"}
+        # SHLVL: in the first shell of all, bash takes a `-c` whose stdin is a socket for a remote login, and reads ~/.bashrc for each test
+        environment = os.environ | {"PATH": f"{python.parent}:{os.environ['PATH']}", "SANDBOX_CONFIG": "local", "SHLVL": "2"}
         null = subprocess.DEVNULL
         self._process = subprocess.Popen(command, cwd=folder, env=environment, stdin=null, stdout=null, stderr=null)
         end = time.monotonic() + _READY_S
