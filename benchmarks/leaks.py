@@ -51,7 +51,8 @@ def held() -> dict[str, int]:
 
 
 def held_by_slots(pool: SandboxPool) -> dict[str, int]:
-    """Of the slots' resident processes, agents and fork servers: memory, descriptors, mounts (local slots only)."""
+    """Of the slots' resident processes, agents and fork servers: memory, descriptors, mounts (local slots only). Descriptors without those of
+    inputs and compiled programs, whose number goes up and down below its bound."""
     outer = {session.link.pid for session in pool._sessions if hasattr(session.link, "pid")}
     parents: dict[int, int] = {}
     for name in filter(str.isdigit, os.listdir("/proc")):
@@ -67,7 +68,8 @@ def held_by_slots(pool: SandboxPool) -> dict[str, int]:
         if above in outer:
             try:
                 out["slot rss"] += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
-                out["slot fds"] += len(os.listdir(f"/proc/{pid}/fd"))
+                held = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+                out["slot fds"] += sum(not path.startswith(("/memfd:blob", "/memfd:code")) for path in held)
                 out["slot mounts"] += len(Path(f"/proc/{pid}/mountinfo").read_text().splitlines())
             except OSError:
                 continue
