@@ -15,7 +15,7 @@ import pytest
 from assay.sandbox import docker, local
 from assay.sandbox.execution import Compiled, Ended, Job, Outcome, TestRun
 
-from ..conftest import LIMITS, Judge
+from ..conftest import LIMITS, OWN_MEMORY, Judge
 
 RUNS = 7
 
@@ -82,20 +82,11 @@ if what == "attack":
     assert judge.one("import os\nprint(len([p for p in os.listdir('/proc') if p.isdigit()]) <= 3)").stdout == b"True\n"
 
 
-SPY = """
+SPY = OWN_MEMORY + """
 wanted = b"text" + b":" + "%s".encode()[::-1]
 found = []
-with open("/proc/self/maps") as maps:
-    areas = [line.split() for line in maps]
-with open("/proc/self/mem", "rb", 0) as mem:
-    for area in areas:
-        low, high = (int(x, 16) for x in area[0].split("-"))
-        if "r" not in area[1] or (len(area) > 5 and area[5] in ("[vvar]", "[vsyscall]")): continue
-        try:
-            mem.seek(low)
-            data = mem.read(high - low)
-        except (OSError, ValueError, OverflowError): continue
-        if data.count(wanted) > (id(wanted) in range(low, high)): found.append(area[-1])
+for name, low, data in own_memory():
+    if data.count(wanted) > (id(wanted) in range(low, low + len(data))): found.append(name)
 print(found)
 """
 

@@ -18,7 +18,7 @@ from assay.core.errors import SandboxUnavailable, SlotDied
 from assay.sandbox.execution import Compiled, CompileFailed, Ended, Job, Outcome, TestRun
 from assay.sandbox.languages import Language, languages
 
-from ..conftest import LIMITS, MIB, Judge, collect
+from ..conftest import LIMITS, MIB, OWN_MEMORY, Judge, collect
 
 ECHO = "import sys\nprint(sys.stdin.read(), end='')"
 
@@ -98,24 +98,15 @@ def test_a_note_comes_back(judge: Judge, source: str, note: str) -> None:
 
 def test_other_inputs_are_nowhere(judge: Judge) -> None:
     """The fork server's memory holds no other test's input, and no descriptor leads to one."""
-    source = b"""
-import os, sys
+    source = OWN_MEMORY.encode() + b"""
+import sys
 own, mark = sys.stdin.read().split()
 wanted = mark.encode()[::-1]
 found = []
-with open("/proc/self/maps") as maps:
-    areas = [line.split() for line in maps]
-with open("/proc/self/mem", "rb", 0) as mem:
-    for area in areas:
-        low, high = (int(x, 16) for x in area[0].split("-"))
-        if "r" not in area[1] or (len(area) > 5 and area[5] in ("[vvar]", "[vsyscall]")): continue
-        try:
-            mem.seek(low)
-            data = mem.read(high - low)
-        except (OSError, ValueError, OverflowError): continue
-        at = -1
-        while (at := data.find(wanted, at + 1)) >= 0:
-            if data[at - 8:at].startswith(b"other"): found.append(area[-1])
+for name, _low, data in own_memory():
+    at = -1
+    while (at := data.find(wanted, at + 1)) >= 0:
+        if data[at - 8:at].startswith(b"other"): found.append(name)
 print(sorted(set(found)))
 """
     secret = os.urandom(16).hex()
