@@ -83,11 +83,7 @@ if what == "attack":
 
 
 SPY = OWN_MEMORY + """
-wanted = b"text" + b":" + "%s".encode()[::-1]
-found = []
-for name, low, data in own_memory():
-    if data.count(wanted) > (id(wanted) in range(low, low + len(data))): found.append(name)
-print(found)
+print(places(b"text:", "%s".encode()[::-1]))
 """
 
 

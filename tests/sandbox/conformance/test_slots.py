@@ -101,13 +101,7 @@ def test_other_inputs_are_nowhere(judge: Judge) -> None:
     source = OWN_MEMORY.encode() + b"""
 import sys
 own, mark = sys.stdin.read().split()
-wanted = mark.encode()[::-1]
-found = []
-for name, _low, data in own_memory():
-    at = -1
-    while (at := data.find(wanted, at + 1)) >= 0:
-        if data[at - 8:at].startswith(b"other"): found.append(name)
-print(sorted(set(found)))
+print([name for n in range(4) for name in places(b"other%03d" % n, mark.encode()[::-1])])
 """
     secret = os.urandom(16).hex()
     runs = [TestRun(b"other%03d%s" % (n, secret.encode())) for n in range(4)]
