@@ -10,6 +10,7 @@ import pytest
 from assay.core.math_policy import MathPolicy
 from assay.core.verdict import Verdict
 from assay.verifiers.math_answer import verify_math
+from assay.verifiers.mathexpr.final_answer import final_answer
 from assay.verifiers.workers import WORKER_BYTES
 
 OVER_S = 0.1
@@ -78,6 +79,36 @@ def test_wrong_within_the_budget(name: str, gold: str) -> None:
     assert grade.verdict in (Verdict.WA, Verdict.NA), grade
     assert grade.score == 0.0 and grade.reason
     assert grade.cpu_s < MathPolicy().budget_s + OVER_S
+
+
+LONG = 200_000
+"""Characters of a response that are read."""
+ENDLESS = {
+    "a marker and commas": ("final answer is ", ","),
+    "markers and commas": ("answer is " * (LONG // 20), ", "),
+    "a marker and spaces": ("final answer", " "),
+    "an answer and tabs": ("the answer", "\t"),
+    "formulas that nothing closes": ("$1$", "\\("),
+    "displays that nothing closes": ("the answer is ", "\\["),
+    "dollars that nothing closes": ("the answer is ", "$$ "),
+    "tags": ("", "<answer>"),
+    "solutions and spaces": ("the solutions are 5", " "),
+    "an open text between boxes": ("\\boxed{1}\\text{", " "),
+    "a letter and spaces": ("选", " "),
+    "bold and spaces": ("** A", " "),
+    "open groups": ("\\boxed{", "{"),
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_an_answer_is_looked_for_in_linear_time(name: str) -> None:
+    """A pattern holds Python's lock while it searches, so nothing can end it: "final answer is" and 4,096 commas once took 55 s."""
+    start, again = ENDLESS[name]
+    for end in ("x", "", "$1$", "\\boxed{2}"):
+        text = start + again * ((LONG - len(start)) // len(again)) + end
+        before = time.process_time()
+        final_answer(text)
+        assert time.process_time() - before < 1.5, end
 
 
 @pytest.mark.parametrize("name", ["a power tower", "an integral", "many gammas", "unbalanced braces", "nested fractions, 500", "a lone surrogate"])

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..extract import after_thinking
+from .formulas import Formula, formula_at, formulas, without_formulas
 
 __all__ = ["Found", "Missing", "final_answer", "gold_answer"]
 
@@ -33,9 +34,15 @@ MAX_BOXES: Final = 256
 """Boxes that are looked at, from the end."""
 MAX_NESTED_BOXES: Final = 4
 MAX_JOINED_BOXES: Final = 64
+MAX_MARKS: Final = 16
+"""Markers that are looked at, from the end: one counts unless nothing follows it."""
+MAX_STATEMENT_CHARS: Final = 2 * MAX_ANSWER_CHARS
+MAX_ANSWERS_CHARS: Final = 400
+"""Before the end of a text, for a "the solutions are .." that it ends with."""
 MAX_WHOLE_CHARS: Final = 200
 MAX_WHOLE_WORDS: Final = 3
 """A line with more words is a sentence, not an answer and its unit."""
+_MAX_INDENT: Final = 200
 LONG_GOLD_CHARS: Final = 200
 """A longer gold may be a whole solution, whose "final answer is" counts."""
 
@@ -44,22 +51,21 @@ _BRACE: Final = re.compile(r"\\.|[{}]", re.S)
 _TOKEN: Final = re.compile(r"\\[A-Za-z]+|[-+]?\d+|\S")
 _BOX: Final = re.compile(r"\\f?boxed\b|\\fbox\b|\\boxed(?=[{\d])")
 _JOIN: Final = re.compile(
-    r"(?:\s|\$|\\[()\[\],;!: ]|\\q?quad|\\(?:text|mbox|textrm|mathrm)\s*\{\s*(?:,|;|and|or|且|或|和)?\s*\}"
+    r"(?:\s|\$|\\[()\[\],;!: ]|\\q?quad|\\(?:text|mbox|textrm|mathrm)\s*\{\s*(?:(?:,|;|and|or|且|或|和)\s*)?\}"
     r"|[,;，；、&~*]|\\\\|\band\b|\bor\b|\\land\b|\\lor\b|和|或|以及|与)*")
 _FINAL: Final = re.compile(
-    r"final\s+(?:answer|result)\b[^\S\n]*(?:\*\*|__)?[^\S\n]*(?:(?::|：|=|\bis\b)[^\S\n]*)+"
+    r"final\s+(?:answer|result)\b[^\S\n]*(?:(?:\*\*|__)[^\S\n]*)?(?:(?::|：|=|\bis\b)[^\S\n]*)+"
     r"|最终答案[为是：:\s]+|最后答案[为是：:\s]+", re.I)
 _ANSWER: Final = re.compile(
-    r"\b(?:answer|solution|result)\b[^\S\n]*(?:\*\*|__)?[^\S\n]*(?:(?::|：|=|\bis\b|\bequals\b)[^\S\n]*)+(?:\*\*|__)?"
+    r"\b(?:answer|solution|result)\b[^\S\n]*(?:(?:\*\*|__)[^\S\n]*)?(?:(?::|：|=|\bis\b|\bequals\b)[^\S\n]*)+(?:\*\*|__)?"
     r"|\banswer\b\s*(?=\$|\\\(|\\\[)|答案[^\S\n]*[为是：:]+|(?:故|所以)?(?:答案|结果)(?:应)?(?:选|为|是)|故选[：:]?|Ответ\s*[:：-]"
     r"|\b(?:Antwort|respuesta|réponse|risposta|resposta)\b\s*(?:ist|est|es|è|é|:)(?!\w)\s*", re.I)
 _ANSWERS: Final = re.compile(       # the last sentence of all
-    r"\b(?:answers|solutions|roots)\s+are\b:?\s*(?=(?:\$|\\\(|\\\[|[-−+]?\d|[a-z]\s*=)(?:(?!\.\s)[^\n]){0,300}\s*\Z)", re.I)
+    r"\b(?:answers|solutions|roots)\s+are\b:?\s*(?=(?:\$|\\\(|\\\[|[-−+]?\d|[a-z]\s*=)(?:(?!\.\s)[^\n]){0,300}\Z)", re.I)
 _TAG: Final = re.compile(r"<(/?)answer>", re.I)
 _HASHES: Final = re.compile(r"^[^\S\n]*####[^\S\n]*(\S[^\n]*)$", re.M)
-_FORMULA: Final = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$((?:\\.|[^$\\])+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.S)
 _SENTENCE_END: Final = re.compile(r"[.!?](?=\s|$|\*|<)|。|！|\n")
-_STOP: Final = re.compile(r"[\s,;]+(?:because|since|as\s+(?:the|we|it)|where|which|so|thus|hence|given|but|when|not|rather|instead"
+_STOP: Final = re.compile(r"(?<![\s,;])[\s,;]+(?:because|since|as\s+(?:the|we|it)|where|which|so|thus|hence|given|but|when|not|rather|instead"
                           r"|for\s+(?:all|any|every)|by\s+the)\b|，|；|因为", re.I)
 _COPULA: Final = re.compile(r"\b(?:is|are|equals|equal\s+to|be|was|were)\b[:\s]+"
                             r"(?:\b(?:just|simply|therefore|thus|then|approximately|about|equal\s+to)\b[\s:]+)*", re.I)
@@ -70,10 +76,10 @@ _SAYS: Final = re.compile(
 _LONG_WORD: Final = re.compile(r"[^\W\d_]{3,}")
 _COMMAND: Final = re.compile(r"\\[A-Za-z]+")
 _BOLD: Final = re.compile(r"\*\*([^*\n]{1,200})\*\*")
-_BOLD_LETTER: Final = re.compile(r"\*\*\s*\(?([A-J])\)?\.?\s*\*\*\s*[.!]?\s*$")
+_BOLD_LETTER: Final = re.compile(r"\*\*\s*\(?([A-J])\)?\.?\s*\*\*\s*(?:[.!]\s*)?$")
 _RIGHT_OPTION: Final = re.compile(r"\b(?:option|choice)\s+\(?([A-J])\)?\s+is\s+(?:the\s+)?(?:correct|right)\b[^.\n]{0,40}[.!]?\s*$", re.I)
 _TUPLE: Final = re.compile(r"\((?:\s*[-−+]?[\d./]{1,30}\s*,){1,9}\s*[-−+]?[\d./]{1,30}\s*\)\s*\.?\s*$")
-_LETTER: Final = re.compile(r"(?:\bit'?s|\bis|\bchoose|\bselect|\bpick|\boption|\bchoice|选)\s*:?\s*\(?([A-J])\)?\s*[.!]?\s*$")
+_LETTER: Final = re.compile(r"(?:\bit'?s|\bis|\bchoose|\bselect|\bpick|\boption|\bchoice|选)\s*(?::\s*)?\(?([A-J])\)?\s*(?:[.!]\s*)?$")
 _NUMBER: Final = re.compile(r"[-−+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?|\.\d+)(?:[eE][-+]?\d+\b)?(?:\s*/\s*\d+)?(?:\s*\\?%)?")
 
 
@@ -131,7 +137,7 @@ def _tagged(text: str) -> tuple[str | None, str]:
     for tag in _TAG.finditer(text):
         if not tag[1]:
             opened = tag.end()
-            starts_line = text[:tag.start()].rstrip(" \t")[-1:] in ("", "\n", ">")
+            starts_line = text[max(0, tag.start() - _MAX_INDENT):tag.start()].rstrip(" \t")[-1:] in ("", "\n", ">")
         elif opened is not None:
             content = text[opened:tag.start()].strip()
             if rows and not text[closed:opened].lower().replace("<answer>", "").strip(" \t\n,;"):
@@ -231,9 +237,13 @@ def _sign_before(text: str, at: int) -> str:
 
 
 def _final_statement(text: str) -> str | None:
-    matches = list(_FINAL.finditer(text))
-    for match in reversed(matches):
-        if answer := _statement(text[match.end():]):
+    return _last_statement(text, [match.end() for match in _FINAL.finditer(text)])
+
+
+def _last_statement(text: str, marks: list[int]) -> str | None:
+    """The last that says anything, of those that start at `marks`."""
+    for at in marks[:-MAX_MARKS - 1:-1]:
+        if answer := _statement(text[at:at + MAX_STATEMENT_CHARS]):
             return answer
     return None
 
@@ -242,13 +252,15 @@ def _unboxed(text: str) -> Found | Missing:
     hashes = _HASHES.findall(text)
     if hashes:
         return Found(_trimmed(hashes[-1]), "hashes")
-    marks = [match.end() for match in _FINAL.finditer(text)] or sorted(
-        match.end() for pattern in (_ANSWER, _ANSWERS) for match in pattern.finditer(text))
-    for at in reversed(marks):
-        if answer := _statement(text[at:]):
-            return Found(answer, "marker")
+    marks = [match.end() for match in _FINAL.finditer(text)]
+    if not marks:
+        end = len(text.rstrip())
+        plural = _ANSWERS.finditer(text, max(0, end - MAX_ANSWERS_CHARS), end)
+        marks = sorted([*(match.end() for match in _ANSWER.finditer(text)), *(match.end() for match in plural)])
+    if answer := _last_statement(text, marks):
+        return Found(answer, "marker")
     whole = text.strip()
-    if len(whole) <= MAX_WHOLE_CHARS and "\n" not in whole and not _SAYS.search(outside := _FORMULA.sub(" ", whole)) and len(
+    if len(whole) <= MAX_WHOLE_CHARS and "\n" not in whole and not _SAYS.search(outside := without_formulas(whole, " ")) and len(
             _LONG_WORD.findall(_COMMAND.sub(" ", outside))) <= MAX_WHOLE_WORDS:
         return Found(whole, "whole")
     return _last_resort(text)
@@ -257,8 +269,8 @@ def _unboxed(text: str) -> Found | Missing:
 def _statement(text: str) -> str:
     """The answer at the start of what follows a marker."""
     text = text.lstrip(" \t\n*_:：")
-    if formula := _FORMULA.match(text):
-        return _formulas(text, formula)
+    if formula := formula_at(text):
+        return _joined(text, formula)
     end = _sentence_end(text)
     sentence = text[:end]
     stop = _STOP.search(sentence)
@@ -267,14 +279,14 @@ def _statement(text: str) -> str:
     copulas = [match.end() for match in _COPULA.finditer(sentence)]
     if copulas and sentence[copulas[-1]:].strip():
         sentence = sentence[copulas[-1]:].lstrip(" *")
-        if formula := _FORMULA.match(sentence):
-            return _formulas(sentence, formula)
+        if formula := formula_at(sentence):
+            return _joined(sentence, formula)
     stop = _STOP.search(sentence)
     if stop and sentence[:stop.start()].strip():
         sentence = sentence[:stop.start()]
-    formulas = list(_FORMULA.finditer(sentence))
-    if formulas and len(_FORMULA.sub(" ", sentence).split()) > 3:
-        return _formulas(sentence, formulas[-1])
+    found = list(formulas(sentence))
+    if found and len(without_formulas(sentence, " ").split()) > 3:
+        return _joined(sentence, found[-1])
     return _trimmed(sentence)
 
 
@@ -292,36 +304,32 @@ def _sentence_end(text: str) -> int:
     return len(text)
 
 
-def _formulas(text: str, first: re.Match[str]) -> str:
-    """A formula and those joined to it by "and", "or" or a comma; words of a unit that follow."""
-    parts = [_inside(first)]
-    at = first.end()
+def _joined(text: str, first: Formula) -> str:
+    """A formula and those joined to it by "and", "or" or a comma."""
+    parts = [first.inside]
+    at = first.end
     while len(parts) < MAX_JOINED_BOXES:
         joint = _JOINED_FORMULAS.match(text, at)
-        following = _FORMULA.match(text, joint.end()) if joint else None
+        following = formula_at(text, joint.end()) if joint else None
         if not following:
             break
-        parts.append(_inside(following))
-        at = following.end()
+        parts.append(following.inside)
+        at = following.end
     return ", ".join(parts)
-
-
-def _inside(formula: re.Match[str]) -> str:
-    return next(part for part in formula.groups() if part is not None).strip()
 
 
 def _last_resort(text: str) -> Found | Missing:
     paragraphs = [part for part in re.split(r"\n\s*\n", text.strip()[-6000:]) if part.strip()]
     last = paragraphs[-1].strip() if paragraphs else ""
-    formulas = list(_FORMULA.finditer(last))
-    if formulas and not _FORMULA.sub("", last).strip(" .\n*"):
-        return Found(_inside(formulas[-1]), "formula")
+    found = list(formulas(last))
+    if found and not without_formulas(last, "").strip(" .\n*"):
+        return Found(found[-1].inside, "formula")
     bold = _BOLD.findall(last)
     if bold and re.search(r"\d|\$|\\", bold[-1]):
-        formula = _FORMULA.search(bold[-1])
-        return Found(_inside(formula) if formula else _trimmed(bold[-1]), "bold")
-    if formulas and not _NUMBER.search(last, formulas[-1].end()):
-        return Found(_inside(formulas[-1]), "formula")
+        formula = next(formulas(bold[-1]), None)
+        return Found(formula.inside if formula else _trimmed(bold[-1]), "bold")
+    if found and not _NUMBER.search(last, found[-1].end):
+        return Found(found[-1].inside, "formula")
     if letter := _LETTER.search(last) or _BOLD_LETTER.search(last) or _RIGHT_OPTION.search(last):
         return Found(letter[1], "letter")
     if pair := _TUPLE.search(last):
