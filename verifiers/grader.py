@@ -48,6 +48,7 @@ _ATTEMPTS: Final = 2
 _WINDOW: Final = 256
 """Items under way at once in `iter_grades` and `as_completed`: keeps slots busy behind a slow item, bounds memory."""
 _CLOSE_S: Final = 10.0
+_AT_ONCE_S: Final = 0.001
 _BREATH_AFTER_S: Final = 0.0005
 _BREATH_S: Final = 0.00005
 """While items of an event loop are under way, a thread that grades math sleeps for so long after each half millisecond of work: Python hands its
@@ -142,7 +143,8 @@ class Grader:
 
     async def agrade(self, problem: Problem, response: Response | Program | str) -> Grade:
         """As `grade`, without blocking the event loop; cancelling it cancels the work."""
-        return await asyncio.wrap_future(self.submit(problem, response))
+        future = self.submit(problem, response)
+        return future.result() if future.done() else await asyncio.wrap_future(future)
 
     async def as_completed(self, items: Iterable[Item]) -> AsyncIterator[tuple[int, Grade]]:
         """As `iter_grades`, for an event loop."""
@@ -199,6 +201,26 @@ class Grader:
             return self._engine
 
 
+class _AtOnce:
+    """Whether an event loop may grade math itself just now: it may for half of its time, and for `_AT_ONCE_S` at a stretch. What it has taken is
+    counted as measured, so a text that takes longer than it should is paid for by those after it."""
+
+    def __init__(self) -> None:
+        self._left_s = _AT_ONCE_S
+        self._seen = time.perf_counter()
+
+    def ask(self) -> bool:
+        now = time.perf_counter()
+        self._left_s = min(_AT_ONCE_S, self._left_s + (now - self._seen) / 2)
+        self._seen = now
+        return self._left_s > 0
+
+    def took(self) -> None:
+        now = time.perf_counter()
+        self._left_s -= now - self._seen
+        self._seen = now
+
+
 class _Awaited:
     """How many of the futures noted, from a thread with a running event loop, are not done."""
 
@@ -207,9 +229,7 @@ class _Awaited:
         self._lock = threading.Lock()
 
     def note(self, future: Future[Grade]) -> None:
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
+        if not _in_event_loop():
             return
         self._add(1)
         future.add_done_callback(lambda _: self._add(-1))
@@ -235,6 +255,7 @@ class _Engine:
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="assay-math")
         self._breath = threading.local()
         self._of_loops = _Awaited()
+        self._loops_own = _AtOnce()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="assay-grader", daemon=True)
         self._thread.start()
@@ -250,6 +271,10 @@ class _Engine:
 
     def submit(self, problem: Problem, response: Response | Program) -> Future[Grade]:
         if isinstance(problem.reward, MathAnswer):
+            if (grade := self._at_once(problem.reward, response)) is not None:
+                settled: Future[Grade] = Future()
+                settled.set_result(grade)
+                return settled
             future = self._threads.submit(self._grade_math, problem, problem.reward, response)
             self._of_loops.note(future)
             return future
@@ -359,10 +384,33 @@ class _Engine:
                 return _internal_error(error)
         raise AssertionError("unreachable")
 
+    def _at_once(self, reward: MathAnswer, response: Response | Program) -> Grade | None:
+        """A grade that costs less than handing the work to a thread and the result back; None where that is not certain."""
+        if isinstance(response, Program):
+            return None
+        looping = _in_event_loop()
+        if looping and not self._loops_own.ask():
+            return None
+        try:
+            return self._math.grade_at_once(reward, response.text)
+        except Exception:  # noqa: BLE001  # the thread meets it again, and records it
+            return None
+        finally:
+            if looping:
+                self._loops_own.took()
+
     def _breathe(self) -> None:
-        if self._of_loops.count and time.perf_counter() - getattr(self._breath, "last", 0.0) > _BREATH_AFTER_S:
+        if self._of_loops.count and time.thread_time() - getattr(self._breath, "last", 0.0) > _BREATH_AFTER_S:
             time.sleep(_BREATH_S)
-            self._breath.last = time.perf_counter()
+            self._breath.last = time.thread_time()
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _internal_error(error: Exception) -> Grade:

@@ -9,8 +9,8 @@ from typing import Any, Final
 from ..core.math_policy import MathPolicy
 from ..core.problem import MathAnswer, Response
 from ..core.verdict import BAD_REFERENCE, Grade, Verdict
-from .mathexpr.answers import compare_texts
-from .mathexpr.final_answer import Missing, final_answer, gold_answer
+from .mathexpr.answers import Outcome, compare_numbers, compare_texts
+from .mathexpr.final_answer import Found, Missing, final_answer, gold_answer
 from .mathexpr.values import Work
 from .workers import WorkerPool, WorkerReply
 
@@ -21,6 +21,9 @@ _PRELOAD: Final = (f"{__package__}.mathexpr.sympy_tier:warm_up",)
 _DEFAULT: Final = MathPolicy()
 OWN_SHARE: Final = 0.4
 """Of the budget, in CPU time, for the tiers of this process; the last tier has what is left of it."""
+AT_ONCE_CHARS: Final = 4096
+"""Of a response. Finding its answer takes some 20 microseconds then, some milliseconds where the text was made to take long."""
+AT_ONCE_GOLDS: Final = 8
 MARGIN: Final = 0.05
 """Of the budget, to notice that it is over and to kill."""
 
@@ -36,9 +39,28 @@ class MathVerifier:
         started_cpu, started = time.thread_time(), time.perf_counter()
         outside = [0.0, 0.0]
         verdict, reason, detail = self._decide(problem_answer, response, question, outside)
-        score = None if verdict is Verdict.IE else float(verdict is Verdict.AC)
-        return Grade(verdict, score, reason, detail, components={"policy": problem_answer.policy.model_dump()},
-                     cpu_s=time.thread_time() - started_cpu + outside[0], wall_s=time.perf_counter() - started - outside[1])
+        return _grade(problem_answer, verdict, reason, detail,
+                      time.thread_time() - started_cpu + outside[0], time.perf_counter() - started - outside[1])
+
+    def grade_at_once(self, problem_answer: MathAnswer, response: str) -> Grade | None:
+        """What `grade` says, where it is found without any search: a short response to gold answers that are plain numbers, with no answer
+        or with a plain number. Else None. For threads that must not be held up, as an event loop's."""
+        if len(response) > AT_ONCE_CHARS or len(golds := problem_answer.golds) > AT_ONCE_GOLDS:
+            return None
+        started_cpu, started = time.thread_time(), time.perf_counter()
+        outcomes: list[Outcome | None] = [compare_numbers(gold, gold, problem_answer.policy) for gold in golds]
+        if not all(outcomes):
+            return None
+        found = final_answer(response)
+        if isinstance(found, Missing):
+            verdict, reason, detail = _missing(found)
+        else:
+            outcomes = [compare_numbers(gold, found.text, problem_answer.policy) for gold in golds]
+            known = [outcome for outcome in outcomes if outcome is not None]
+            if len(known) < len(outcomes):
+                return None
+            verdict, reason, detail = _equal(found) if any(outcome.same for outcome in known) else _different(found)
+        return _grade(problem_answer, verdict, reason, detail, time.thread_time() - started_cpu, time.perf_counter() - started)
 
     def close(self) -> None:
         """Ends the worker processes, after the grades in progress."""
@@ -54,7 +76,7 @@ class MathVerifier:
             return Verdict.IE, BAD_REFERENCE, "the gold answer is empty"
         found = final_answer(response)
         if isinstance(found, Missing):
-            return Verdict.NA, found.reason, ""
+            return _missing(found)
         budget_s = answer.policy.budget_s
         started_cpu = time.thread_time()     # not the clock: a thread that waits for a core has done nothing yet
         spent_s = 0.0
@@ -64,7 +86,7 @@ class MathVerifier:
         for gold in golds:
             outcome = compare_texts(gold, found.text, answer.policy, work, question)
             if outcome.same:
-                return Verdict.AC, "equal", found.how
+                return _equal(found)
             reasons.append(outcome.reason)
             if outcome.open:
                 undecided.append(gold)
@@ -78,7 +100,7 @@ class MathVerifier:
             elif reply is None or reply.status != "error":
                 reasons.append("budget")
         if "different" in reasons and set(reasons) <= {"different", "bad_gold"}:
-            return Verdict.WA, "different", f"answer {found.text[:100]!r} ({found.how})"
+            return _different(found)
         if "bad_gold" in reasons:
             return Verdict.IE, BAD_REFERENCE, f"the gold answer cannot be read, and this is not its text: {golds[0][:100]!r}"
         reason = next(slug for slug in ("echo", "budget", "too_large") if slug in reasons)
@@ -90,6 +112,23 @@ class MathVerifier:
         outside[0] += reply.cpu_s
         outside[1] += max(0.0, time.perf_counter() - asked - reply.wall_s)     # waiting for a process is not work
         return reply
+
+
+def _grade(answer: MathAnswer, verdict: Verdict, reason: str, detail: str, cpu_s: float, wall_s: float) -> Grade:
+    score = None if verdict is Verdict.IE else float(verdict is Verdict.AC)
+    return Grade(verdict, score, reason, detail, components={"policy": answer.policy.model_dump()}, cpu_s=cpu_s, wall_s=wall_s)
+
+
+def _missing(found: Missing) -> tuple[Verdict, str, str]:
+    return Verdict.NA, found.reason, ""
+
+
+def _equal(found: Found) -> tuple[Verdict, str, str]:
+    return Verdict.AC, "equal", found.how
+
+
+def _different(found: Found) -> tuple[Verdict, str, str]:
+    return Verdict.WA, "different", f"answer {found.text[:100]!r} ({found.how})"
 
 
 _shared: MathVerifier | None = None

@@ -17,6 +17,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     class Clock:
         perf_counter = staticmethod(time.perf_counter)
+        thread_time = staticmethod(time.thread_time)
 
         @staticmethod
         def sleep(seconds: float) -> None:
@@ -27,7 +28,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return found
 
 
-ITEMS = [(Problem.model_validate({"reward": {"type": "math", "answer": f"{n}/7"}}), rf"\boxed{{\frac{{{n + n % 2}}}{{7}}}}") for n in range(400)]
+ITEMS = [(Problem.model_validate({"reward": {"type": "math", "answer": f"x+{n}"}}), rf"\boxed{{{n + n % 2}+x}}") for n in range(400)]
 
 
 def test_they_pause_while_a_loop_waits_and_only_then(slept: list[float]) -> None:

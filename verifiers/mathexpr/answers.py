@@ -20,10 +20,11 @@ from .tree import Node, Num, Quant, Seq, Sym, Unsupported, Words
 from .values import OutOfBudget, Work, beyond_limits
 from .words import words_equal, words_number
 
-__all__ = ["Outcome", "Parsed", "compare_texts", "parsed"]
+__all__ = ["Outcome", "Parsed", "compare_numbers", "compare_texts", "parsed"]
 
 _QUICK: Final = re.compile(
     r"([-+]?)(?:(\d{1,3}(?:,\d{3})+|\d{1,40})(\.\d{1,40})?|(\.\d{1,40})|\\[dt]?frac\{(-?\d{1,40})\}\{(\d{1,40})\}|(\d{1,40})/(\d{1,40}))", re.A)
+_MAX_NUMBER_CHARS: Final = 200
 _DOLLARS: Final = re.compile(r"\s*(?:\$\$(.*)\$\$|\$([^$]*)\$|\\\((.*)\\\)|\\\[(.*)\\\])\s*\.?\s*", re.S)
 _LETTER: Final = re.compile(r"\(?\s*([A-Za-z])\s*\)?\s*[.:)]?")
 _OPTION: Final = re.compile(r"(?:\(\s*([A-J])\s*\)|([A-J])[.:)](?=\s|\\|\$|\{|$))\s*(.*)", re.S)
@@ -69,12 +70,9 @@ def compare_texts(gold: str, answer: str, policy: MathPolicy, work: Work, questi
     """Never raises. `question`: an answer that only repeats a formula of it is none."""
     a, b = _undollared(gold), _undollared(answer)
     plain_a, plain_b = plain_form(a), plain_form(b)
-    quick_a, quick_b = _quick(plain_a), _quick(plain_b)
-    if quick_a is not None and quick_b is not None:
-        if quick_a == quick_b:
-            return Outcome(True, "equal")
-        if not (policy.rounding == "printed" or len(a) > 10 or len(b) > 10):
-            return Outcome(False, "different")
+    by_number = _by_number(a, plain_a, b, plain_b, policy)
+    if by_number is not None:
+        return Outcome(by_number, "equal" if by_number else "different")
     if not plain_a or not plain_b:
         return Outcome(False, "different")
     if plain_a == plain_b and not _indeterminate(plain_a):
@@ -108,6 +106,25 @@ def compare_texts(gold: str, answer: str, policy: MathPolicy, work: Work, questi
     if comparison.limits:
         return Outcome(False, "bad_gold" if beyond_limits(first.node, work) else "too_large")
     return Outcome(False, "different")
+
+
+def compare_numbers(gold: str, answer: str, policy: MathPolicy) -> Outcome | None:
+    """What `compare_texts` says, where two plain numbers decide it: in some 20 microseconds. None: it takes a closer look."""
+    if len(gold) > _MAX_NUMBER_CHARS or len(answer) > _MAX_NUMBER_CHARS:
+        return None
+    a, b = _undollared(gold), _undollared(answer)
+    by_number = _by_number(a, plain_form(a), b, plain_form(b), policy)
+    return None if by_number is None else Outcome(by_number, "equal" if by_number else "different")
+
+
+def _by_number(a: str, plain_a: str, b: str, plain_b: str, policy: MathPolicy) -> bool | None:
+    quick_a = _quick(plain_a)
+    quick_b = _quick(plain_b) if quick_a is not None else None
+    if quick_b is None:
+        return None
+    if quick_a == quick_b:
+        return True
+    return None if policy.rounding == "printed" or len(a) > 10 or len(b) > 10 else False
 
 
 @lru_cache(maxsize=4096)

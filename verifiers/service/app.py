@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response as HttpResponse
+from starlette.routing import Route
 
 from ...core.errors import RowError
 from ...core.problem import Problem, Program, Response
@@ -32,11 +33,16 @@ from .guard import Guard, refusal_body, refusal_headers
 from .lines import grade_line, json_bytes, json_object, row_of
 from .settings import Settings
 
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
 __all__ = ["Service"]
 
 T = TypeVar("T")
 _Item = tuple[Problem, Response | Program] | Grade
 """What to grade, or the IE of what cannot be."""
+_LEAVING_AFTER_S: Final = 0.02
+"""Work that takes longer is watched for its client leaving; to watch each math grade costs more than to grade it."""
 _PATHS: Final = frozenset({"/grade", "/grade/batch", "/get_reward", "/verify", "/seed_session", "/reverify_mode", "/health", "/metrics"})
 
 
@@ -54,7 +60,7 @@ class Service:
         app.exception_handler(Disconnected)(_on_disconnected)
         for path, handler in (("/grade", self._grade), ("/grade/batch", self._batch), ("/get_reward", self._get_reward),
                               ("/verify", self._verify), ("/seed_session", self._seed_session)):
-            app.add_api_route(path, handler, methods=["POST"], response_model=None)
+            app.router.routes.append(Route(path, _Endpoint(handler), methods=["POST"]))
         for path, shown in (("/health", self._health), ("/metrics", self._metrics), ("/reverify_mode", self._reverify_mode)):
             app.add_api_route(path, shown, methods=["GET"], response_model=None)
         self.asgi = Guard(app, settings, _PATHS)
@@ -151,13 +157,15 @@ class Service:
 
     async def _while_there(self, request: Request, grading: asyncio.Future[list[Grade]]) -> list[Grade]:
         """The grades, unless the client leaves first: then the work is cancelled. Raises: Disconnected."""
-        leaving = asyncio.ensure_future(request.receive())      # the body is read, so the next message says that the client left
+        leaving: asyncio.Future[Any] | None = None
         try:
-            both: set[asyncio.Future[Any]] = {grading, leaving}
             self.admission.under_way.add(grading)
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((grading,), timeout=_LEAVING_AFTER_S)
             if not grading.done():
-                raise Disconnected
+                leaving = asyncio.ensure_future(request.receive())      # the body is read, so the next message says that the client left
+                await asyncio.wait((grading, leaving), return_when=asyncio.FIRST_COMPLETED)
+                if not grading.done():
+                    raise Disconnected
             try:
                 return grading.result()
             except asyncio.CancelledError:
@@ -165,10 +173,22 @@ class Service:
         finally:
             self.admission.under_way.discard(grading)
             grading.cancel()
-            leaving.cancel()
+            if leaving is not None:
+                leaving.cancel()
 
     def _count_unscored(self, contract: str, grades: list[Grade]) -> None:
         self._unscored[contract] += sum(grade.score is None for grade in grades)
+
+
+class _Endpoint:
+    """A handler as an ASGI application: what FastAPI finds out about a handler's parameters, at each request, costs more than a math grade."""
+
+    def __init__(self, handler: Callable[[Request], Awaitable[HttpResponse]]) -> None:
+        self._handler = handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._handler(Request(scope, receive))
+        await response(scope, receive, send)
 
 
 def _json(value: object, status: int = 200) -> HttpResponse:
