@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +32,10 @@ class Scripted:
     cancelled: list[str] = field(default_factory=list)
     go: threading.Event = field(default_factory=threading.Event)
 
-    async def agrade(self, problem: Problem, response: Response | Program | str) -> Grade:
+    def submit(self, problem: Problem, response: Response | Program | str) -> Future[Grade]:
+        return asyncio.run_coroutine_threadsafe(self._grade(problem, response), asyncio.get_running_loop())
+
+    async def _grade(self, problem: Problem, response: Response | Program | str) -> Grade:
         text = response.text if isinstance(response, Response) else str(response)
         self.seen.append(text)
         word, _, rest = text.partition(" ")

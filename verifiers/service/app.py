@@ -28,7 +28,7 @@ from . import nemo_gym, openrlhf
 from .admission import Admission, Refused
 from .batch import BatchResponse
 from .body import Disconnected, discard, read_body
-from .grading import GradesOne, graded
+from .grading import GradesOne, awaited, grade_of, known, submitted
 from .guard import Guard, refusal_body, refusal_headers
 from .lines import grade_line, json_bytes, json_object, row_of
 from .settings import Settings
@@ -145,15 +145,21 @@ class Service:
             context, items = read(json_object(body, "the body"))
             self.admission.enter(len(items))
             try:
-                grades = await self._while_there(request, asyncio.gather(*map(self._one, items)))
+                grades = await self._graded(request, items)
             finally:
                 self.admission.leave(len(items)) if items else None
             return _json(write(context, grades))
         finally:
             self.admission.release(len(body))
 
-    async def _one(self, item: _Item) -> Grade:
-        return item if isinstance(item, Grade) else await graded(self._grader, *item)
+    async def _graded(self, request: Request, items: list[_Item]) -> list[Grade]:
+        futures = [known(item) if isinstance(item, Grade) else submitted(self._grader, *item) for item in items]
+        if not all(future.done() for future in futures):
+            return await self._while_there(request, asyncio.gather(*map(awaited, futures)))
+        try:
+            return [grade_of(future) for future in futures]
+        except asyncio.CancelledError:
+            raise _not_finished() from None
 
     async def _while_there(self, request: Request, grading: asyncio.Future[list[Grade]]) -> list[Grade]:
         """The grades, unless the client leaves first: then the work is cancelled. Raises: Disconnected."""
@@ -169,7 +175,7 @@ class Service:
             try:
                 return grading.result()
             except asyncio.CancelledError:
-                raise Refused(503, "not_finished", "the service had to end before this was graded") from None
+                raise _not_finished() from None
         finally:
             self.admission.under_way.discard(grading)
             grading.cancel()
@@ -189,6 +195,10 @@ class _Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._handler(Request(scope, receive))
         await response(scope, receive, send)
+
+
+def _not_finished() -> Refused:
+    return Refused(503, "not_finished", "the service had to end before this was graded")
 
 
 def _json(value: object, status: int = 200) -> HttpResponse:

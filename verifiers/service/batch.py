@@ -25,7 +25,7 @@ from starlette.responses import Response as HttpResponse
 from ...core.errors import RowError
 from ...core.problem import Problem, Program, Response
 from .admission import Admission, Refused
-from .grading import GradesOne, graded
+from .grading import GradesOne, awaited, submitted
 from .lines import grade_line, json_bytes, json_object, row_of
 from .settings import Settings
 
@@ -39,6 +39,8 @@ _UNSENT_BYTES: Final = 64 << 20
 _AHEAD_BYTES: Final = 256 << 10
 """Read and not yet looked at."""
 _DETAIL_CHARS: Final = 4000
+_AT_A_TIME_S: Final = 0.001
+"""What a reader of rows takes of the event loop before others have their turn."""
 _POLL_S: Final = 0.25
 """How soon a batch that waits for its client notices that the service drains."""
 
@@ -110,12 +112,16 @@ class _Batch:
             await asyncio.gather(pump, reader, *self._items, return_exceptions=True)
 
     async def _read(self) -> None:
+        since = time.monotonic()
         try:
             async for number, line in self._lines():
                 if not line.strip():
                     continue
                 self._rows += 1
                 await self._take(number, line)
+                if time.monotonic() - since > _AT_A_TIME_S:
+                    await asyncio.sleep(0)
+                    since = time.monotonic()
         except Refused as refusal:
             self._stopped = refusal.reason
         finally:
@@ -202,7 +208,7 @@ class _Batch:
             task.add_done_callback(self._done)
 
     async def _one(self, number: int, problem: Problem, index: int, response: Response | Program) -> None:
-        grade = await graded(self._grader, problem, response)
+        grade = await awaited(submitted(self._grader, problem, response))
         self._graded += 1
         self._put({"line": number} | grade_line(problem, index, grade))
 
