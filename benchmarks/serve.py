@@ -3,7 +3,8 @@
     python benchmarks/serve.py [--requests 100000] [--seconds 20]
 
 Each part ends by itself. Every request asks for a grade that only it should get: its own id, its own gold answer, and a response that
-is right or wrong as a hash of its number says. Added latency is what the client waited less what the grading itself took (`wall_s`).
+is right or wrong as a hash of its number says; every second answer is a formula. Added latency is what the client waited less what the
+grading itself took (`wall_s`).
 At half load requests come at random times (Poisson) at half of the rate that the closed loop reached, whether or not answers came.
 """
 from __future__ import annotations
@@ -70,8 +71,10 @@ def right(n: int) -> bool:
 
 
 def question(n: int) -> bytes:
+    """Numbers, which are graded at once, and formulas, which a thread grades, in turn."""
     answer = n if right(n) else n + 1
-    return json.dumps({"id": f"q{n}", "reward": {"type": "math", "answer": str(n)}, "responses": [f"We get \\boxed{{{answer}}}."]}).encode()
+    gold, given = (str(n), str(answer)) if n % 2 else (f"x^2+{n}", f"{answer}+x^{{2}}")
+    return json.dumps({"id": f"q{n}", "reward": {"type": "math", "answer": gold}, "responses": [f"We get \\boxed{{{given}}}."]}).encode()
 
 
 def judge(n: int, status: int, body: bytes, tally: Tally, waited_s: float) -> None:
