@@ -27,11 +27,13 @@ _QUICK: Final = re.compile(
 _MAX_NUMBER_CHARS: Final = 200
 _DOLLARS: Final = re.compile(r"\s*(?:\$\$(.*)\$\$|\$([^$]*)\$|\\\((.*)\\\)|\\\[(.*)\\\])\s*\.?\s*", re.S)
 _LETTER: Final = re.compile(r"\(?\s*([A-Za-z])\s*\)?\s*[.:)]?")
+_SAID_OPTION: Final = re.compile(r"(?:option|choice)\s+(?=\(?[A-J]\)?[.:]?$)", re.I)
 _OPTION: Final = re.compile(r"(?:\(\s*([A-J])\s*\)|([A-J])[.:)](?=\s|\\|\$|\{|$))\s*(.*)", re.S)
 _LETTERS: Final = re.compile(r"\(?[A-J]\)?(?:(?:\s*[,;&]\s*|\s+and\s+|\s*)\(?[A-J]\)?)*")
 _TEXT_COMMAND: Final = re.compile(
     r"\\(?:text|textbf|mathrm|mathbf|mbox|textrm|rm|bf|textit|operatorname)(?![A-Za-z])\s*|[{}$~]|\\[,;:! ]|\\q?quad(?![A-Za-z])")
 _TIME: Final = re.compile(r"(\d{1,2}):(\d{2})\s*(?:([ap])\.?\s?m\.?)?", re.I)
+_RATIO: Final = re.compile(r"\d{1,2}:\d")
 _NO_EXPRESSION: Final = re.compile(r"[$\n;\"=<>]|\\text|(?<![A-Za-z\\])[A-Za-z]{4,}")
 _TEXTUAL: Final = re.compile(r"[^\W\d_]{2,}")
 _UNREADABLE: Final = frozenset({"unbalanced", "empty_group", "empty", "half_a_relation", "unexpected_end", "unexpected_end_of_text", "too_deep"})
@@ -207,7 +209,7 @@ def _same_as_lists(a: Parsed, b: Parsed, comparison: Comparison) -> bool:
 
 
 def _bare(text: str) -> str:
-    return _TEXT_COMMAND.sub(" ", text).strip().rstrip(".,").strip()
+    return _SAID_OPTION.sub("", _TEXT_COMMAND.sub(" ", text).strip().rstrip(".,").strip())
 
 
 def _by_text(a: str, b: str) -> bool | None:
@@ -217,6 +219,8 @@ def _by_text(a: str, b: str) -> bool | None:
     if choice is not None:
         return choice
     first, second = _TIME.fullmatch(bare_a), _TIME.fullmatch(bare_b)
+    if first and _is_time(first) and _RATIO.fullmatch(bare_b) or second and _is_time(second) and _RATIO.fullmatch(bare_a):
+        return False            # 7:05 is not 7:5
     if first and second and (_is_time(first) or _is_time(second)):
         return _same_time(first, second)
     if _CIRCLED.fullmatch(bare_a) and _CIRCLED.fullmatch(bare_b):

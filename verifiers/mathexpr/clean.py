@@ -5,6 +5,8 @@ import re
 import unicodedata
 from typing import Final
 
+from .phrases import spelled_out
+
 __all__ = ["cleaned", "plain_form"]
 
 _UNICODE: Final = str.maketrans({
@@ -16,7 +18,7 @@ _UNICODE: Final = str.maketrans({
     "¾": r"\frac{3}{4}", "⅕": r"\frac{1}{5}", "⅙": r"\frac{1}{6}", "⅛": r"\frac{1}{8}", "⅜": r"\frac{3}{8}", "⅝": r"\frac{5}{8}",
     "⅞": r"\frac{7}{8}", "⅖": r"\frac{2}{5}", "⅗": r"\frac{3}{5}", "⅘": r"\frac{4}{5}",
     "′": "'",
-    "″": "''", "’": "'", "‘": "'", "“": '"', "”": '"', "，": ",", "、": ",", "；": ";", "：": ":", "（": "(", "）": ")", "【": "[", "】": "]",
+    "″": "''", "’": "'", "‘": "'", "“": '"', "”": '"', "，": ",", "、": ",", "；": ";", "：": ":", "∶": ":", "（": "(", "）": ")", "【": "[", "】": "]",
     "｛": r"\{", "｝": r"\}", "。": ".", "．": ".", "＝": "=", "＜": "<", "＞": ">", "％": "%", "｜": "|", "∣": "|", "！": "!", "…": r"\ldots ",
     "⋯": r"\ldots ", "⟨": r"\langle ", "⟩": r"\rangle ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ",
     "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "δ": r"\delta ", "ε": r"\varepsilon ", "θ": r"\theta ", "λ": r"\lambda ",
@@ -42,7 +44,8 @@ _ESCAPED_TWICE: Final = re.compile(
 _DROPPED: Final = re.compile(
     r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|nonumber|notag|hfill|bigl|bigr|Bigl|Bigr|biggl|biggr|Biggl|Biggr|big|Big|bigg"
     r"|Bigg|bigm|mathstrut|strut|blacksquare|square|Box|qed|noindent|centering|medspace|thinspace|negthinspace|enspace|relax)(?![A-Za-z])"
-    r"|\\(?:hspace|vspace|phantom|hphantom|vphantom|label|tag|color)\*?\{[^{}]*\}")
+    r"|\\(?:hspace|vspace|phantom|hphantom|vphantom|label|tag|color|textcolor)\*?\{[^{}]*\}"
+    r"|\\bbox\s?(?:\[[^\[\]]{0,40}\])?")
 _DOLLAR_AMOUNT: Final = re.compile(r"\\?\$(?=\s*[\d.])")
 _EMPTY: Final = re.compile(r"\\(?:text|mathrm|mbox|textrm)\s*\{\s*\}")
 _BARE_SET: Final = re.compile(r"\\mathbb\s*([A-Z])")
@@ -51,6 +54,7 @@ _PRIMES: Final = re.compile(r"\^\s*(?:\{\s*(?:\\prime\s*)+\}|\\prime(?![A-Za-z])
 _LABEL: Final = re.compile(
     r"^\s*\\(?:text|textbf|mathrm|mbox)\s*\{[A-Za-z ,']{0,60}(?:\b(?:is|are|equals|about|approximately|roughly|answer)\b\s*:?|:|=)\s*\}(?=\s*\S)")
 _END: Final = re.compile(r"(?<!\.)[.,;:]\s*$")
+_ROW_GAP: Final = re.compile(r"\\\\\[\s?-?[\d.]{1,6}\s?(?:pt|em|ex|mm|cm)\s?\]")
 _NEXT_LINE: Final = re.compile(r"\$[ \t]*\n\s*\$")
 _PLAIN_DROP: Final = re.compile(r"\\(?:left|right)(?![A-Za-z])|[$~]|\\(?:[,;:! ]|q?quad(?![A-Za-z]))")
 _SPACE: Final = re.compile(r"(?<![0-9,])\s+|(?<=,)\s+(?![0-9]{3})|\s+(?![0-9])")
@@ -72,6 +76,7 @@ def cleaned(text: str) -> str:
     if "\\" in text:
         if "\\\\" in text:
             text = _ESCAPED_TWICE.sub(r"\\", text)
+            text = _ROW_GAP.sub(r"\\\\", text)
         text = _DROPPED.sub("", text)
         if "\\prime" in text:
             text = _PRIMES.sub(lambda run: "'" * run[0].count("prime"), text)
@@ -80,7 +85,7 @@ def cleaned(text: str) -> str:
         text = _LABEL.sub("", text)
     if "$" in text and "\n" in text:
         text = _NEXT_LINE.sub("$, $", text)
-    return text.strip()
+    return spelled_out(text.strip())
 
 
 def plain_form(text: str) -> str:

@@ -25,10 +25,11 @@ from ...core.math_policy import MathPolicy
 from .antiderivatives import without_constant
 from .compound import joined
 from .sets import as_set, same_set, substitute
+from .shapes import alphabetical, as_point, as_quantity, as_vector
 from .tree import Based, Call, Mat, Node, Num, Quant, Rel, Seq, SetOf, SetOp, Sym, Words, walk
 from .units import Unit, unit_of
 from .values import OutOfBudget, TooLarge, Undefined, Work, equal, exact, number, symbols
-from .words import words_equal, words_number
+from .words import words_equal, words_number, words_quantity
 
 __all__ = ["Comparison", "same"]
 
@@ -48,6 +49,8 @@ _NUMBER_SETS: Final = {
     "bbC": ("complex numbers", "all complex numbers"),
     "bbN": ("positive integers", "all positive integers", "natural numbers", "all natural numbers"),
     "bbZ^+": ("positive integers", "all positive integers"), "bbN^*": ("positive integers", "all positive integers")}
+_ALL_REALS: Final = frozenset({"all real numbers", "all reals", "all real", "real numbers"})
+_DEGREES: Final = frozenset(unit_of(name).dimension for name in ("degree", "celsius", "fahrenheit"))
 _NONE: Final = Unit("", None)
 
 
@@ -147,8 +150,16 @@ def _tidied(node: Node) -> Node:
         if kept and kept != node.items:
             return Seq(node.brackets, kept)
     if isinstance(node, Seq) and node.brackets == "{}" and len(node.items) == 1 and not isinstance(node.items[0], Seq):
-        return node.items[0]
+        return node.items[0] if node.items[0] != Sym("empty") else node
+    if isinstance(node, Seq) and node.brackets == "[]" and all(_is_tuple(item) for item in node.items):
+        return Seq("", node.items)              # [(1, 2), (3, 4)]
+    if isinstance(node, Call) and node.op == "mul" and all(_is_tuple(arg) for arg in node.args):
+        return Seq("", node.args)               # (1, 2) \\quad (3, 4)
     return node
+
+
+def _is_tuple(node: Node) -> bool:
+    return isinstance(node, Seq) and node.brackets == "()"
 
 
 def _is_declaration(node: Node) -> bool:
@@ -191,7 +202,8 @@ def _named(node: Node) -> _Named | None:
     if not isinstance(rel, Rel):
         return None
     if rel.ops == ("in",):
-        return _Named(rel.sides[0], rel.sides[1], rel) if isinstance(rel.sides[0], Sym) else None
+        names = isinstance(rel.sides[0], Sym) or _is_tuple(rel.sides[0]) and _is_name(rel.sides[0])
+        return _Named(rel.sides[0], rel.sides[1], rel) if names else None
     if any(op not in ("=", "to") for op in rel.ops):
         return None
     first, last = rel.sides[0], rel.sides[-1]
@@ -373,8 +385,16 @@ def _solves(equation: Rel, expression: Node, c: Comparison) -> bool:
 # -- sets ------------------------------------------------------------------------------------------------------------------------------
 
 
+def _united(node: Node, other: Node) -> Node:
+    """(1, 2), (3, 4) against a union: the union of the intervals."""
+    if isinstance(other, SetOp) and other.op == "cup" and isinstance(node, Seq) and node.brackets == "" and all(
+            isinstance(item, Seq) and len(item.items) == 2 for item in node.items):
+        return SetOp("cup", node.items)
+    return node
+
+
 def _is_set_like(node: Node) -> bool:
-    if isinstance(node, SetOp | SetOf):
+    if isinstance(node, SetOp | SetOf) or isinstance(node, Words) and node.text in _ALL_REALS:
         return True
     if isinstance(node, Rel):
         return any(op in ("<", "<=", ">", ">=", "!=", "in") for op in node.ops)
@@ -387,6 +407,7 @@ def _as_sets(a: Node, b: Node, c: Comparison) -> str | None:
     """"equal" or "different" where both are sets of reals and at least one is not just a tuple or list; else None."""
     if not (_is_set_like(a) or _is_set_like(b)):
         return None
+    a, b = _united(a, b), _united(b, a)
     first, second = as_set(a, c.work), as_set(b, c.work)
     if first is None or second is None:
         if isinstance(a, Rel) and isinstance(b, Rel):
@@ -407,9 +428,14 @@ def _same_builder(a: SetOf, b: SetOf, c: Comparison) -> bool:
 
 
 def _same_inequality(a: Rel, b: Rel, c: Comparison) -> bool:
-    """Inequalities that are no intervals: the same sides, in either direction."""
+    """Inequalities that are no intervals: the same sides, in either direction; or, of several variables, the same difference of them."""
     if len(a.ops) != len(b.ops):
         return False
+    if a.ops[0] in ("<", "<=", ">", ">=") and len(a.ops) == 1 and b.ops[0] in ("<", "<=", ">", ">=") and not any(
+            isinstance(side, Seq | Mat | Words | SetOp | SetOf | Rel | Quant) for rel in (a, b) for side in rel.sides):
+        left, right = _difference(a), _difference(b)
+        if len(symbols(left) | symbols(right)) > 1 and a.ops[0][1:] == b.ops[0][1:]:
+            return c.equal(left, right if a.ops == b.ops else Call("neg", (right,)))
     turned = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
     for ops, sides in ((b.ops, b.sides), (tuple(turned.get(op, op) for op in reversed(b.ops)), tuple(reversed(b.sides)))):
         if ops == a.ops and all(_same(x, y, c, 6) for x, y in zip(a.sides, sides, strict=True)):
@@ -422,6 +448,9 @@ def _same_inequality(a: Rel, b: Rel, c: Comparison) -> bool:
 
 def _same_values(a: Node, b: Node, c: Comparison, depth: int) -> bool:
     a, b = _folded(a), _folded(b)
+    if isinstance(a, Seq) != isinstance(b, Seq):
+        a, b = as_point(a), as_point(b)
+    a, b = _as_components(a, b, c), _as_components(b, a, c)
     if isinstance(a, Mat) or isinstance(b, Mat):
         return _same_matrix(a, b, c, depth)
     lists = (_as_list(a), _as_list(b))
@@ -440,12 +469,24 @@ def _same_values(a: Node, b: Node, c: Comparison, depth: int) -> bool:
         return a == b
     if isinstance(a, Call) and isinstance(b, Call) and {a.op, b.op} in ({"pmod"}, {"pmod", "mod"}):
         return _same_residue(a, b)
+    for one, other in ((a, b), (b, a)):
+        if isinstance(one, Call) and one.op == "pmod":
+            return _key(other) is not None and _key(one.args[0]) == _key(other)      # a modulus may be left out, as a unit may
     if not isinstance(a, Quant) and not isinstance(b, Quant) and _is_family(a, b):
         return _renamed_values(a, b, c)
     if _same_quantity(a, b, c):
         return True
     functions = without_constant(a), without_constant(b)
     return functions[0] is not None and functions[1] is not None and _same_up_to_constant(functions[0], functions[1], c)
+
+
+def _as_components(node: Node, other: Node, c: Comparison) -> Node:
+    """i - 2j against a tuple or a column of as many components."""
+    if not isinstance(node, Call) or not (isinstance(other, Mat) and not other.kind or _is_tuple(other)):
+        return node
+    size = len(other.items) if isinstance(other, Seq) else max(len(other.rows), len(other.rows[0])) if isinstance(other, Mat) else 0
+    parts = as_vector(node, size, c.work)
+    return Seq("()", tuple(parts)) if parts else node
 
 
 def _same_up_to_constant(a: Node, b: Node, c: Comparison) -> bool:
@@ -523,9 +564,12 @@ def _same_lists(a: Node, b: Node, first: list[Node], second: list[Node], c: Comp
     names = {_base_name(one) for label in labels for one in label or ()}
     if len(names) == 1 and all(bare) and (_numbered(labels[0]) or _numbered(labels[1])):
         return _without_order(_values(first), _values(second), c, depth)        # x_1 = 1, x_2 = 2 against x = 2 or x = 1
-    for label in labels:
-        if label and len(set(label)) == len(label) > 1:
-            return _in_order(first, second, c, depth)       # different labels: a=2, b=3 against 2, 3
+    for n, label in enumerate(labels):
+        if label and len(set(label)) == len(label) > 1:         # different labels: a=2, b=3 against 2, 3
+            ordered = alphabetical(label, (first, second)[n])
+            written = ordered is None or all(bare) and _in_order(first, second, c, depth)
+            return written and _in_order(first, second, c, depth) or ordered is not None and _in_order(
+                ordered, (second, first)[n], c, depth)
     if all(bare):
         if c.policy.order == "strict":
             return _in_order(first, second, c, depth)
@@ -672,9 +716,16 @@ def _same_words(a: Node, b: Node, c: Comparison) -> bool:
     if isinstance(other, Sym) and other.name in _NUMBER_SETS:
         return words.text in _NUMBER_SETS[other.name]
     if other == Sym("oo"):
-        return words.text in ("infinity", "positive infinity", "infinite")
+        return words.text in ("infinity", "positive infinity") or words_equal(words.text, "infinitely many")
+    if isinstance(other, Seq | Rel):
+        return False
+    if other == Call("neg", (Sym("oo"),)):
+        return words.text in ("negative infinity", "minus infinity")
     value = words_number(words.text)
-    return value is not None and c.equal(Num(Fraction(value)), _plain(other)) if not isinstance(other, Seq | Rel) else False
+    if value is not None:
+        return c.equal(Num(Fraction(value)), _plain(other))
+    counted = words_quantity(words.text)
+    return counted is not None and _same_quantity(Quant(Num(Fraction(counted[0])), counted[1]), other, c)
 
 
 def _is_based(node: Node) -> bool:
@@ -690,6 +741,8 @@ def _same_based(a: Node, b: Node) -> bool:
         return _based_value(a) is not None and _based_value(a) == _based_value(b)
     based, other = (a, b) if isinstance(a, Based) else (b, a)
     assert isinstance(based, Based)
+    if isinstance(other, Call) and other.op == "mul":           # 4D
+        return based.digits == "".join(str(arg.value) if isinstance(arg, Num) else arg.name if isinstance(arg, Sym) else "?" for arg in other.args)
     value = _key(other)
     if value is None or value.denominator != 1 or value.numerator.bit_length() > MAX_PRINTED_BITS:
         return False
@@ -747,6 +800,10 @@ def _plain(node: Node) -> Node:
 
 def _same_quantity(a: Node, b: Node, c: Comparison) -> bool:
     one, other = _quantity(a), _quantity(b)
+    if one.unit.dimension and other.unit.is_empty and (letters := as_quantity(other.value)):
+        other = _quantity(letters)
+    elif other.unit.dimension and one.unit.is_empty and (letters := as_quantity(one.value)):
+        one = _quantity(letters)
     if any(isinstance(node, Quant | Words | Based) for q in (one, other) for node in walk(q.value)):
         return a == b
     x, y = one.value, other.value
@@ -760,6 +817,8 @@ def _same_quantity(a: Node, b: Node, c: Comparison) -> bool:
     u, v = one.unit, other.unit
     if u.dimension is not None and v.dimension is not None:
         if u.dimension != v.dimension:
+            if {u.dimension, v.dimension} <= _DEGREES and unit_of("degree").dimension in (u.dimension, v.dimension):
+                return _same_number(x, y, c)            # 37 degrees, of which scale is not said
             return _degrees_and_radians(one, other, c)
         if u.factor != v.factor:
             x, y = Call("mul", (x, Num(u.factor))), Call("mul", (y, Num(v.factor)))

@@ -25,6 +25,13 @@ _GROUPED: Final = r"\d{1,3}(?:(?:\{,\}|,\\!|,\\,|\\,|\\ |\\:|\\;|,\s?\\!\s?|\u20
 _SPACED: Final = r"\d{1,3}(?: \d{3})+(?![\d/])"
 _COMMAED: Final = r"\d{1,3}(?:,\d{3})+(?!\d)"
 _TAIL: Final = r"(?:\.\d+|\.(?![\d.]))?(?:[eE][-+]?\d{1,4}(?![\d.A-Za-z]))?|\.\d+(?:[eE][-+]?\d{1,4}(?![\d.A-Za-z]))?"
+_PERIOD_IN_BRACKETS: Final = re.compile(r"\((\d{1,20})\)(?=\s*(?:$|[,;)}$%=]))")
+_WITH_BASE: Final = re.compile(r"(?=[0-9A-Z]{0,40}[A-Z])(?=[0-9A-Z]{0,40}[0-9])([0-9A-Z]{2,40})(?=\)?_\{?(1[1-9]|2[0-9]|3[0-6])(?![0-9]))")
+_OLD_FONT: Final = frozenset({"rm", "bf", "it", "sf", "tt"})
+_FUNCTION_NAME: Final = re.compile(r"\{\s*([A-Za-z]{2,7})\s*\}")
+_UNION: Final = re.compile(r"U\s*(?=[(\[]|\\left|\\\{)")
+_TIMES_TEN: Final = re.compile(r"[xX](?=\s*10\s*(?:\^|\*\*))")
+_INCH: Final = re.compile(r"in(?=\s*(?:$|[.,^}/)]))")
 _HEXADECIMAL: Final = re.compile(r"0x([0-9A-Fa-f]{1,400})(?![0-9A-Za-z])")
 _NUMBER: Final = re.compile(rf"(?:{_GROUPED}|{_SPACED}|{_COMMAED}|\d+){_TAIL}", re.A)
 _NUMBER_INSIDE: Final = re.compile(rf"(?:{_GROUPED}|\d+){_TAIL}", re.A)
@@ -82,6 +89,7 @@ class _Lexer:
         self.depth = 0                      # of brackets in which a comma separates
         self.textual: list[tuple[str, int]] = []      # open \text{ groups: command, depth of braces outside
         self.braces = 0
+        self.subscripts = "_" in text
 
     def run(self) -> list[Token]:
         at, text = 0, self.text
@@ -107,6 +115,8 @@ class _Lexer:
         text, char = self.text, self.text[at]
         if char in _DIGITS or (char == "." and text[at + 1:at + 2] in _DIGITS):
             return self._number(at)
+        if char == "." and (repeat := _REPEATING.match(text, at + 1)):
+            return self._repeating(at, 0, "", repeat)       # .\overline{3}
         if char == "\\":
             return self._command(at)
         if char.isalpha():
@@ -140,7 +150,7 @@ class _Lexer:
     def _turned(self, at: int) -> int:
         """A bracket that faces outwards, as open ends are written in ]0, 1[; 0 if it is none."""
         last = self.out[-1].kind if self.out else "op"
-        if self.text[at] == "]" and last in ("op", "sep") and "[" in self.text[at:]:
+        if self.text[at] == "]" and last in ("op", "sep") and max(self.text.find("[", at), self.text.find("]", at + 1)) > 0:
             self.depth += 1
             return self._add("open", "]", at, at + 1)
         if self.text[at] == "[" and self.depth > 0 and last in ("num", "sym", "close") and _AFTER_INTERVAL.match(self.text, at + 1):
@@ -154,6 +164,8 @@ class _Lexer:
             self._add("num", hexadecimal[0], at, hexadecimal.end())
             self.out[-1].value = Fraction(int(hexadecimal[1], 16))
             return hexadecimal.end()
+        if self.subscripts and (end := self._with_base(at)):
+            return end
         match = (_NUMBER_INSIDE if self.depth > 0 or self._tight() else _NUMBER).match(text, at)
         if match is None:
             raise Unsupported("unknown_character")
@@ -165,10 +177,9 @@ class _Lexer:
             raise Unsupported("too_long")
         value = Fraction(int(whole or "0") * 10 ** len(places) + int(places or "0"), 10 ** len(places))
         digits = len(places) if places else None
-        if point and (repeat := _REPEATING.match(text, end)):
-            period = repeat[1]
-            value += Fraction(int(period), (10 ** len(period) - 1) * 10 ** len(places))
-            digits, end = None, repeat.end()
+        if point and not exponent and (repeat := _REPEATING.match(text, end) or _PERIOD_IN_BRACKETS.match(text, end)) and (
+                repeat[0][0] != "(" or not places or len(repeat[1]) < 3):
+            return self._repeating(at, value, places, repeat)
         if len(places) > 2 and (ellipsis := _ELLIPSIS.match(text, end)) and (period := _PERIOD.search(places)):
             value += Fraction(int(period[1]), (10 ** len(period[1]) - 1) * 10 ** len(places))      # 0.333... and 0.1666...
             digits, end = None, ellipsis.end()
@@ -181,6 +192,22 @@ class _Lexer:
         self._add("num", match[0], at, end)
         self.out[-1].value, self.out[-1].digits = value, digits
         return end
+
+    def _with_base(self, at: int) -> int:
+        """4D_{16}: digits and letters of a base that is written behind them; 0 if that is not what it is."""
+        based = _WITH_BASE.match(self.text, at)
+        if based is None or max(based[1]) > _LAST_DIGIT[int(based[2])]:
+            return 0
+        self._add("num", based[1], at, based.end())
+        self.out[-1].value = Fraction(int(based[1], int(based[2])))
+        return based.end()
+
+    def _repeating(self, at: int, value: Fraction | int, places: str, repeat: re.Match[str]) -> int:
+        """The number whose digits after `places` repeat: 0.1\\overline{6}, 0.1(6)."""
+        period = repeat[1]
+        self._add("num", self.text[at:repeat.end()], at, repeat.end())
+        self.out[-1].value = value + Fraction(int(period), (10 ** len(period) - 1) * 10 ** len(places))
+        return repeat.end()
 
     def _tight(self) -> bool:
         """After ^ or _ or \\frac a number is one token of TeX's, never a group of thousands."""
@@ -215,6 +242,10 @@ class _Lexer:
             return self._bracket("\\" + name, at, end, opening="\\" + name in _OPENING)
         if name in IGNORED:
             return end
+        if name in _OLD_FONT and text[end:end + 1] != "{":
+            if name == "rm" and self.braces > 0 and _ROMAN_WORD.match(text, end):
+                self.textual.append((name, self.braces - 1))        # {\rm cm}
+            return end
         if name in SEPARATORS:
             return self._add("sep", SEPARATORS[name], at, end)
         if name in OPERATORS:
@@ -240,6 +271,9 @@ class _Lexer:
         if command in ("overline", "overrightarrow", "vec", "hat", "bar", "tilde", "widehat", "dot", "underline", "mathcal", "mathfrak",
                        "mathscr", "mathbf", "boldsymbol", "bm", "mathit", "ensuremath", "mathop", "it") and command != "textbf":
             return match.end()          # a decoration: the group is what it holds
+        if command in ("operatorname", "mathrm", "rm", "mathop", "text") and (named := _FUNCTION_NAME.match(self.text, match.end())) and (
+                named[1] in FUNCTIONS and (command == "operatorname" or named[1] not in _ALSO_WORDS)):
+            return self._add("cmd", named[1], at, named.end())
         if command in ("mathrm", "rm", "mathsf", "bf"):
             inside = re.compile(r"\{\s*~?\s*([A-Za-z])\s*\}").match(self.text, match.end())
             after_value = bool(self.out) and (self.out[-1].kind == "num" or self.out[-1].text in (")", "}", "pi", "word"))
@@ -254,6 +288,8 @@ class _Lexer:
             foreign = _FOREIGN.match(self.text, at)
             return self._add("word", foreign[0] if foreign else self.text[at], at, foreign.end() if foreign else at + 1)
         word, end = run[0], run.end()
+        if self.subscripts and word.isupper() and (after := self._with_base(at)):
+            return after
         low = word.lower()
         if (glued := _GLUED.fullmatch(word)) and self.out and self.out[-1].kind == "num":
             return self._add("sep", glued[1], at, at + len(glued[1]))        # 1orW(x)
@@ -267,10 +303,15 @@ class _Lexer:
             is_function = word in FUNCTIONS and self.textual[-1][0] in ("operatorname", "mathrm", "rm")
             kind = "cmd" if is_function and not (self.out and self.out[-2:-1] and self.out[-2].kind == "num") else "word"
             return self._add(kind, word, at, end)
+        if word in ("x", "X", "U") and self.out and (sign := (_UNION if word == "U" else _TIMES_TEN).match(self.text, at)):
+            if self.out[-1].kind == ("close" if word == "U" else "num"):
+                return self._add("op", "cup" if word == "U" else "*", at, sign.end())
         if len(word) == 1:
             return self._add("sym", word, at, end)
         after_number = bool(self.out) and (self.out[-1].kind == "num" or self.out[-1].text in (")", "}"))
-        if after_number and is_unit_word(word):
+        if after_number and (is_unit_word(word) or word == "in" and _INCH.match(self.text, at)):
+            return self._add("word", word, at, end)
+        if len(self.out) > 1 and self.out[-1].text == "/" and self.out[-2].kind == "word" and is_unit_word(word):
             return self._add("word", word, at, end)
         if word in FUNCTIONS or low in FUNCTIONS:
             return self._add("cmd", low, at, end)
@@ -278,15 +319,18 @@ class _Lexer:
             return self._add("sym", {"infinity": "oo", "infty": "oo", "inf": "oo"}.get(low, low), at, end)
         if low in ("in",) and self.out and self.out[-1].kind == "sym":
             return self._add("op", "in", at, end)
-        if (len(word) > 3 and not word.isupper()) or low in _SHORT_WORDS:
+        if (len(word) > 3 and not word.isupper()) or low in _SHORT_WORDS or low in ("am", "pm") and after_number:
             return self._add("word", word, at, end)
         for offset, letter in enumerate(word):
             self._add("sym", letter, at + offset, at + offset + 1)
         return end
 
 
+_ROMAN_WORD: Final = re.compile(r"\s*[A-Za-z]{2,}")
+_ALSO_WORDS: Final = frozenset({"min", "max", "choose", "abs", "floor", "arg", "re", "im", "Re", "Im", "exp", "frac", "sqrt", "lg", "sec"})
+_LAST_DIGIT: Final = {base: chr(54 + base) for base in range(11, 37)}
 _GLUED: Final = re.compile(r"(and|or)[A-Zxyz]")
 _SHORT_WORDS: Final = frozenset({
-    "no", "yes", "odd", "the", "one", "two", "ten", "six", "not", "all", "any", "for", "is", "are", "by", "to", "of", "if", "am", "pm", "max",
+    "no", "yes", "odd", "the", "one", "two", "ten", "six", "not", "all", "any", "for", "is", "are", "by", "to", "of", "if", "max",
     "min", "men", "day", "mon", "tue", "wed", "thu", "fri", "sat", "sun", "dne", "per", "she", "he", "it", "can", "red", "his", "her", "with",
 })

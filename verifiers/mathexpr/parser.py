@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from itertools import pairwise
 from typing import Final
 
 from .clean import cleaned
@@ -20,6 +21,7 @@ from .compound import joined
 from .lexer import Token, tokens
 from .tree import Based, Call, Mat, Node, Num, Quant, Rel, Seq, SetOf, SetOp, Sym, Unsupported, Words, walk
 from .vocabulary import FUNCTIONS
+from .words import NO_NOUNS
 
 __all__ = ["parse"]
 
@@ -35,11 +37,10 @@ _UNPARSED: Final = frozenset({"int", "iint", "iiint", "oint", "sum", "prod", "li
 _CLOSERS: Final = {"(": (")", "]", "["), "[": ("]", ")", "["), "]": ("[", "]", ")"), "{": ("}",), "\\{": ("\\}",), "floor": ("floor",),
                    "ceil": ("ceil",), "left|": ("right|",)}
 _CHOSEN: Final = re.compile(r"([CA])_([0-9]{1,4})")
+_BASE_NAMES: Final = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9", "ten": "10",
+                      "twelve": "12", "sixteen": "16", "hex": "16"}
 _SMALL_NUMBER: Final = re.compile(r"[0-9]{1,6}")
 _SCALES: Final = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12, "dozens": 12}
-_NO_NOUNS: Final = frozenset({
-    "squared", "cubed", "plus", "minus", "times", "over", "factorial", "divided", "halves", "thirds", "quarters", "fourths", "fifths", "sixths",
-    "not", "to", "least", "most", "than", "wrong", "incorrect", "false", "except", "unless", "is", "if"})
 _TEMPERATURES: Final = {"C": "celsius", "F": "fahrenheit", "Celsius": "celsius", "Fahrenheit": "fahrenheit"}
 _MONEY: Final = {"dollar": "dollar", "euro": "euro", "pounds": "pound_sterling", "yen": "yuan"}
 
@@ -106,6 +107,7 @@ class _Parser:
         """A list up to a closing bracket or the end; None if it is empty."""
         self.deeper()
         groups: list[list[Node]] = [[]]
+        cuts: list[int] = []            # before which items of a list an "or" stands
         while True:
             token = self.peek()
             if token.kind in ("end_of_text", "close", "end"):
@@ -114,6 +116,8 @@ class _Parser:
                 self.at += 1
                 if token.text == ";" and groups[-1]:
                     groups.append([])
+                if token.text == "or":
+                    cuts.append(len(groups[-1]))
                 continue
             if token.kind == "op" and token.text == "|" and (self.bars or (self.set_depth and groups[-1])):
                 break
@@ -129,6 +133,8 @@ class _Parser:
             groups[-1].append(self.item())
         self.depth -= 1
         groups = [group for group in groups if group]
+        if cuts and len(groups) == 1:
+            groups = _alternatives(groups[0], cuts)
         if not groups:
             return None
         if len(groups) == 1 or all(len(group) == 1 for group in groups):
@@ -208,9 +214,7 @@ class _Parser:
         return level < 0
 
     def with_unit(self, node: Node) -> Node:
-        if self.peek().kind == "open" and self.peek().text in ("{", "(") and self.peek(1).kind == "word":
-            pass
-        elif self.peek().kind != "word":
+        if self.peek().kind != "word" and not self._opens_words():
             return node
         start = self.at
         level = 0
@@ -222,7 +226,7 @@ class _Parser:
             self.at += 1
         found = [token for token in self.tokens[start:self.at] if token.text not in ("{", "}")]
         words = [token.text.lower() for token in found]
-        if _NO_NOUNS.intersection(words):
+        if NO_NOUNS.intersection(words):
             raise Unsupported("words")
         while words and words[0] in _SCALES:
             node = Call("mul", (node, Num(Fraction(_SCALES[words.pop(0)]))))
@@ -238,6 +242,15 @@ class _Parser:
         if compound is None:
             raise Unsupported("words")
         return compound
+
+    def _opens_words(self) -> bool:
+        """Whether brackets with words in them are next: \\text{cm}, (cm), (\\text{cm}), \\text{ (cm)}."""
+        first, second = self.peek(), self.peek(1)
+        if first.kind != "open" or first.text not in ("{", "("):
+            return False
+        if second.kind == "open" and second.text in ("{", "(") and second.text != first.text:
+            second = self.peek(2)
+        return second.kind == "word"
 
     # -- arithmetic --------------------------------------------------------------------------------------------------------------
 
@@ -262,6 +275,8 @@ class _Parser:
             self.at += 1
             inner = self.product()
             self.depth -= 1
+            if isinstance(inner, Call) and inner.op == "pmod" and token.text == "-":
+                return Call("pmod", (Call("neg", inner.args[:1]), inner.args[1]))
             return Call("neg", (inner,)) if token.text == "-" else inner
         if token.kind == "op" and token.text in ("pm", "mp"):
             self.deeper()
@@ -316,7 +331,15 @@ class _Parser:
                 if isinstance(node, Num) and before.kind == "num" and token.text == "frac" and _is_plain_fraction(right):
                     node = _mixed(node, right.args[0], right.args[1])        # type: ignore[union-attr]
                     continue
-                if isinstance(node, Sym) and len(node.name) < 20 and token.text == "(" and not token.spaced and before.kind == "sym":
+                if (isinstance(node, Num) and before.kind == "num" and token.text == "frac" and isinstance(right, Call)
+                        and right.op in ("percent", "deg") and _is_plain_fraction(right.args[0])):
+                    node = Call(right.op, (_mixed(node, *right.args[0].args),))      # type: ignore[union-attr]
+                    continue
+                if (unit := _unit_fraction(right)) is not None and not isinstance(node, Quant):
+                    node = Quant(node, unit)
+                    continue
+                if token.text == "(" and not token.spaced and (
+                        isinstance(node, Sym) and len(node.name) < 20 and before.kind == "sym" or _is_inverse_name(node)):
                     node = Call("apply", (node, right))
                 else:
                     node = _times(node, right)
@@ -338,7 +361,7 @@ class _Parser:
         if token.kind == "cmd":
             return True
         if token.kind == "open":
-            return not (token.text in ("{", "(") and self.peek(1).kind == "word")
+            return not self._opens_words()
         return token.kind == "op" and token.text in ("|", "mid") and self.bars == 0 and self.set_depth == 0
 
     def power(self) -> Node:
@@ -395,6 +418,9 @@ class _Parser:
             if token.text == "{":
                 self.expect_close("}")
             return Sym(base.name + "^" + inner.text) if isinstance(base, Sym) else base
+        if isinstance(base, Mat | Seq) and inner.text in ("T", "top", "intercal") and (inner is token or self.peek(2).text == "}"):
+            self.at += 1 if inner is token else 3
+            return _transposed(base)
         exponent = self.argument(signed=True)
         if isinstance(exponent, Call) and exponent.op == "inverse":
             return base
@@ -429,9 +455,11 @@ class _Parser:
                 raise Unsupported("unexpected_end")
             inside = self.take().text
         inside = re.sub(r"\\(?:text|mathrm|rm|mathbf|textrm)|[\s{}$\\]", "", inside)
-        if isinstance(base, Num) and self.tokens[start - 2].kind == "num":
-            digits = self.tokens[start - 2].text.replace(" ", "").replace(",", "")
-            if _SMALL_NUMBER.fullmatch(inside) and 2 <= int(inside) <= 36 and digits.isdigit():
+        inside = _BASE_NAMES.get(inside, inside)
+        last = self.tokens[start - 2] if self.tokens[start - 2].text != ")" else self.tokens[start - 3]      # (1011)_2
+        if isinstance(base, Num) and last.kind == "num":
+            digits = last.text.replace(" ", "").replace(",", "")
+            if _SMALL_NUMBER.fullmatch(inside) and 2 <= int(inside) <= 36 and digits.isalnum():
                 return Based(digits.lstrip("0") or "0", int(inside))
             raise Unsupported("base")
         if isinstance(base, Sym):
@@ -518,6 +546,8 @@ class _Parser:
             raise Unsupported("congruence")
         self.bars, self.set_depth = bars, inside_set
         closing = self.take()
+        if opened == "\\{" and isinstance(node, Mat) and (closing.text == "right|" or closing.kind == "end_of_text"):
+            return Seq("cases", tuple(row[0] if len(row) == 1 else Seq("", row) for row in node.rows))     # \\left\\{ array \\right.
         if closing.kind != "close" or closing.text not in _CLOSERS[opened]:
             raise Unsupported("unbalanced")
         if opened == "\\{":
@@ -614,6 +644,10 @@ class _Parser:
         if name in ("stackrel", "overset", "underset"):
             raise Unsupported("command")
         low = _NAMED_FUNCTIONS.get(name, name)
+        if low == "cis":
+            angle = self.function(low)
+            assert isinstance(angle, Call)
+            return Call("add", (Call("cos", angle.args), Call("mul", (Sym("i"), Call("sin", angle.args)))))
         if low in FUNCTIONS:
             return self.function(low)
         raise Unsupported("command")
@@ -701,6 +735,31 @@ def _function(name: str, base: Node | None, inner: Node) -> Node:
     return Call(name, (inner,))
 
 
+def _is_inverse_name(node: Node) -> bool:
+    """f^{-1}, which with a bracket behind it is a function."""
+    match node:
+        case Call(op="pow", args=(Sym(name="f" | "g" | "h" | "F" | "G"), Call(op="neg", args=(Num(value=one),)))):
+            return one == 1
+        case _:
+            return False
+
+
+def _unit_fraction(node: Node) -> str | None:
+    """The unit that \\frac{\\text{miles}}{\\text{hour}} is; None for any other fraction."""
+    match node:
+        case Call(op="div", args=(Words(text=above), Words(text=below))):
+            return f"{above} / {below}"
+        case Call(op="div", args=(Words(text=above), Sym(name=below))) | Call(op="div", args=(Sym(name=above), Words(text=below))):
+            return f"{above} / {below}"
+        case _:
+            return None
+
+
+def _transposed(node: Mat | Seq) -> Mat:
+    rows = node.rows if isinstance(node, Mat) else (node.items,)
+    return Mat(tuple(zip(*rows, strict=True)))
+
+
 def _times(left: Node, right: Node) -> Node:
     if isinstance(left, Call) and left.op == "mul" and len(left.args) < 200:
         return Call("mul", (*left.args, right))
@@ -731,6 +790,16 @@ def _chosen(base: Node, exponent: Node) -> Node | None:
     if found[1] == "C":
         return Call("binom", (n, exponent))
     return Call("mul", (Call("fact", (exponent,)), Call("binom", (n, exponent))))
+
+
+def _alternatives(items: list[Node], cuts: list[int]) -> list[list[Node]]:
+    """x = 1, y = 2 or x = 3, y = 4: two pairs; any other list is one group."""
+    ends = [0, *cuts, len(items)]
+    groups = [items[start:end] for start, end in pairwise(ends)]
+    names = [[item.sides[0] for item in group if isinstance(item, Rel) and item.ops == ("=",)] for group in groups]
+    if len(names[0]) < 2 or any(one != names[0] or len(one) != len(group) for one, group in zip(names, groups, strict=True)):
+        return [items]
+    return groups if len(set(map(repr, names[0]))) == len(names[0]) else [items]
 
 
 def _set(items: tuple[Node, ...]) -> Node:

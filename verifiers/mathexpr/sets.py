@@ -64,7 +64,7 @@ def as_set(node: Node, work: Work) -> RealSet | None:
             if any(one is None for one in found):
                 return None
             return RealSet(tuple(part for one in found if one for part in one.parts))
-        case SetOp(op="minus", args=(whole, out)):
+        case SetOp(op="minus", args=(whole, out)) | Call(op="add", args=(Sym() as whole, Call(op="neg", args=(Seq(brackets="{}") as out,)))):
             return _without(as_set(whole, work), as_set(out, work), work)
         case SetOp(op="cap", args=(first, second)):
             a, b = as_set(first, work), as_set(second, work)
@@ -204,10 +204,8 @@ def _sorted_parts(parts: tuple[Interval, ...], work: Work) -> list[tuple[Any, An
     valued: list[tuple[Any, Any, Interval]] = []
     for part in parts:
         low, high = _value(part.low, work), _value(part.high, work)
-        if low is None or high is None:
-            return None
-        if low > high or (low == high and not (part.low_closed and part.high_closed)):
-            continue
+        if low is None or high is None or low > high or (low == high and not (part.low_closed and part.high_closed)):
+            return None         # (3, -4) is no interval: it is not equal to every other one that is empty
         valued.append((low, high, part))
     valued.sort(key=lambda item: (item[0], not item[2].low_closed))
     joined: list[tuple[Any, Any, Interval]] = []
@@ -239,12 +237,12 @@ def _intersection(a: RealSet, b: RealSet, work: Work) -> RealSet | None:
 
 
 def _without(whole: RealSet | None, out: RealSet | None, work: Work) -> RealSet | None:
-    """A set without finitely many points."""
-    if whole is None or out is None or any(part.low != part.high for part in out.parts):
-        return None
-    rest: RealSet | None = whole
-    for part in out.parts:
-        hole = RealSet((Interval(_MINUS_INFINITY, False, part.low, False), Interval(part.low, False, _INFINITY, False)))
+    """A set without points and intervals."""
+    rest = whole if out is not None else None
+    for part in out.parts if out is not None else ():
+        left = Interval(_MINUS_INFINITY, False, part.low, not part.low_closed)
+        right = Interval(part.high, not part.high_closed, _INFINITY, False)
+        hole = RealSet(tuple(one for one in (left, right) if not _infinite(one.high if one is left else one.low)))
         rest = _intersection(rest, hole, work) if rest else None
     return rest
 

@@ -13,7 +13,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["Unit", "is_unit_word", "unit_of"]
+__all__ = ["LETTER_UNITS", "Unit", "is_unit_word", "unit_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,8 @@ _FOREIGN: Final = {"厘米": "cm", "米": "m", "千米": "km", "毫米": "mm", "
                    "元": "yuan", "千克": "kg", "克": "g", "度": "degree", "平方厘米": "cm^2", "平方米": "m^2", "立方厘米": "cm^3", "立方米": "m^3",
                    "升": "L", "毫升": "ml", "人": "people", "年": "year", "月": "month", "周": "week", "角": "jiao", "个": "", "种": "", "次": ""}
 _ITEM: Final = re.compile(r"[A-Za-z]+|[^\W\d_a-zA-Z]+|\^|-?\d+|/|\*|\(|\)|-")
-_LETTER_UNITS: Final = frozenset("mgsLlhNJWVAKCT")
+LETTER_UNITS: Final = frozenset("mgsLlhNJWVAKCT")
+"""Units of one letter, which stand bare where a variable could."""
 
 
 def is_unit_word(word: str) -> bool:
@@ -103,7 +104,7 @@ def _lookup(word: str) -> tuple[str, Fraction] | None:
 def unit_of(text: str) -> Unit:
     """The unit that a text of tokens joined by spaces names: "cm ^ 2", "square feet", "m / s", "children tickets"."""
     text = _FOREIGN.get(text.replace(" ", ""), text)
-    items: list[str] = _ITEM.findall(text.replace("{", " ").replace("}", " ").replace("\\mathrm", " ").replace("\\text", " "))
+    items: list[str] = _ITEM.findall(text.replace("{", " ").replace("}", " ").replace("- ", "-").replace("\\mathrm", " ").replace("\\text", " "))
     dimension: dict[str, Fraction] = {}
     factor = Fraction(1)
     sign, power = 1, 1
@@ -146,7 +147,8 @@ def unit_of(text: str) -> Unit:
             factor *= _LONG[low][1] ** sign
             known += 1
             continue
-        found = _lookup(item)
+        following = items[position] if position < len(items) else "^"
+        found = _lookup("inch" if low == "in" and (following in "^/" or following.lstrip("-").isdigit()) else item)
         if found is None:
             if low not in _EMPTY_WORDS:
                 words.append(low)
@@ -159,6 +161,8 @@ def unit_of(text: str) -> Unit:
         known += 1
     joined = " ".join(_singular(word) for word in words)
     if known and not words:
+        if dimension.get("celsius") or dimension.get("fahrenheit"):
+            dimension.pop("degree", None)
         if dimension.get("L"):      # a litre is a volume
             litres = dimension.pop("L")
             dimension["m"] = dimension.get("m", Fraction(0)) + 3 * litres

@@ -25,8 +25,10 @@ OPERATORS: Final = {
     "to": "to", "rightarrow": "to", "longrightarrow": "to", "mapsto": "to", "implies": "to", "Rightarrow": "to", "Longrightarrow": "to",
     "iff": "to", "Leftrightarrow": "to", "prime": "'", "colon": ":", "over": "over", "choose": "choose",
     "bmod": "mod", "pmod": "pmod", "notin": "notin", "subset": "subset", "subseteq": "subset", "ratio": ":", "union": "cup", "Vert": "|",
-    "cong": "approx", "sp": "^", "sb": "_",
+    "cong": "approx", "sp": "^", "sb": "_", "mod": "pmod",
 }
 SEPARATORS: Final = {"newline": "\\\\", "cr": "\\\\", "par": "\\\\", "lor": "or", "land": "and", "vee": "or", "wedge": "and"}
 IGNORED: Final = frozenset({"left", "right", "big", "Big", "mathrel", "mathbin", "mathord", "mathopen", "mathclose", "allowbreak", "nobreak",
-                            "protect", "normalsize", "large", "Large", "small", "quad", "qquad", "hline", "because", "therefore", "forall"})
+                            "protect", "normalsize", "large", "Large", "small", "huge", "Huge", "LARGE", "tiny",
+                            "vec", "hat", "bar", "tilde", "mathbf", "boldsymbol", "bm", "overrightarrow", "widehat", "mathit",
+                            "quad", "qquad", "hline", "because", "therefore", "forall"})

@@ -5,13 +5,22 @@ import re
 from fractions import Fraction
 from typing import Final
 
-__all__ = ["words_equal", "words_number"]
+__all__ = ["NO_NOUNS", "words_equal", "words_number", "words_quantity"]
 
+NO_NOUNS: Final = frozenset({
+    "squared", "cubed", "plus", "minus", "times", "over", "factorial", "divided", "halves", "thirds", "quarters", "fourths", "fifths", "sixths",
+    "not", "negative", "to", "least", "most", "than", "wrong", "incorrect", "false", "except", "unless", "is", "if"})
+"""Behind a number, none of these is what was counted."""
+_NO_COUNT: Final = NO_NOUNS | {"or", "and", "out", "in", "per", "by", "more", "fewer", "less", "as", "power", "sided", "half", "point"}
 _NO_SOLUTION: Final = frozenset({
     "no solution", "no solutions", "no real solution", "no real solutions", "none", "empty set", "there is no solution", "there are no solutions",
-    "no such number exists", "does not exist", "doesn't exist", "dne", "no solution exists", "no solutions exist", "impossible", "inconsistent",
+    "no such number exists", "does not exist", "limit does not exist", "doesn't exist", "dne", "no solution exists", "no solutions exist", "impossible", "inconsistent",
     "无解", "不存在", "空集"})
-_YES: Final = {"true": "true", "yes": "yes", "false": "false", "no": "no", "correct": "true", "incorrect": "false", "是": "yes", "否": "no"}
+_YES: Final = {"true": "yes", "yes": "yes", "false": "no", "no": "no", "correct": "yes", "incorrect": "no", "是": "yes", "否": "no"}
+_INFINITELY_MANY: Final = frozenset({
+    "infinitely many", "infinite", "infinitely many solutions", "infinite solutions", "infinite number of solutions", "infinite number",
+    "there are infinitely many solutions", "there are infinitely many", "无数", "无数个", "无穷多个"})
+_AND: Final = re.compile(r"\s*(?:,\s*and\b|,|&|\band\b)\s*")
 _SMALL: Final = {word: n for n, word in enumerate((
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen",
     "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"))}
@@ -32,12 +41,14 @@ def _canonical(text: str) -> str:
         return "no solution"
     if text in _YES:
         return _YES[text]
+    if text in _INFINITELY_MANY:
+        return "infinitely many"
     value = words_number(text)
     if value is not None:
         return str(value)
     if any(char.isdigit() for char in text):
         return text                     # "1-2" is not "12"
-    return re.sub(r"[\s.,;:!?'\"-]+", "", text)
+    return re.sub(r"[\s.;:!?'\"-]+", "", _AND.sub(",", text)).strip(",")
 
 
 def words_number(text: str) -> int | Fraction | None:
@@ -45,6 +56,24 @@ def words_number(text: str) -> int | Fraction | None:
     if len(text) > 100:
         return None
     words = [word for word in re.split(r"[\s-]+", text) if word]
+    if len(words) > 1 and words[0] in ("minus", "negative"):
+        value = _number(words[1:])
+        return None if value is None else -value
+    return _number(words)
+
+
+def words_quantity(text: str) -> tuple[int | Fraction, str] | None:
+    """(7, "apples") of "seven apples"; None unless a number and one to three words of what is counted are all of it."""
+    words = text.split() if len(text) <= 100 else []
+    for cut in range(len(words) - 1, max(0, len(words) - 4), -1):
+        value = words_number(" ".join(words[:cut]))
+        if value is not None:
+            rest = words[cut:]
+            return None if _NO_COUNT.intersection(rest) or rest[0] in _PARTS or not all(map(str.isalpha, rest)) else (value, " ".join(rest))
+    return None
+
+
+def _number(words: list[str]) -> int | Fraction | None:
     if words and words[-1] in _PARTS:
         return _fraction(words)
     return _integer([word for word in words if word != "and"])
