@@ -25,10 +25,13 @@ _CONDITION: Final = re.compile(
     rf"(?:,|\s|\\[,;: ]|\\q?quad)*{_TEXT}\s?,?\s?(?:for|where|with)(?:\s(?:all|any|every|some|each))?(?:\s(?:integers?|real))?\s?\}}"
     r"\s?\$?[A-Za-z]\s?(?:\\in\s?\\mathbb\s?\{?[A-Z]\}?(?:\^[+*])?|(?:\\geq?(?:slant)?|>=)\s?[01])\s?\$?\s*$")
 MAX_CONDITION_CHARS: Final = 120
+_ANY: Final = re.compile(r"mod|degree|\^o|o\}|\+/-|\+-|to|except|for|where|with")
 
 
 def spelled_out(text: str) -> str:
     """The text with such phrases in LaTeX; linear, and untouched where none of their letters is there."""
+    if not _ANY.search(text):
+        return text
     if "mod" in text:
         text = _MODULUS.sub(r"\\pmod{\1}", text)
     if "degree" in text:
