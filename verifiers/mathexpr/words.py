@@ -14,7 +14,8 @@ NO_NOUNS: Final = frozenset({
 _NO_COUNT: Final = NO_NOUNS | {"or", "and", "out", "in", "per", "by", "more", "fewer", "less", "as", "power", "sided", "half", "point"}
 _NO_SOLUTION: Final = frozenset({
     "no solution", "no solutions", "no real solution", "no real solutions", "none", "empty set", "there is no solution", "there are no solutions",
-    "no such number exists", "does not exist", "limit does not exist", "doesn't exist", "dne", "no solution exists", "no solutions exist", "impossible", "inconsistent",
+    "no such number exists", "does not exist",
+    "limit does not exist", "doesn't exist", "dne", "no solution exists", "no solutions exist", "impossible", "inconsistent",
     "无解", "不存在", "空集"})
 _YES: Final = {"true": "yes", "yes": "yes", "false": "no", "no": "no", "correct": "yes", "incorrect": "no", "是": "yes", "否": "no"}
 _INFINITELY_MANY: Final = frozenset({
