@@ -45,6 +45,7 @@ _GROUPED: Final = re.compile(r"-?\d{1,3}(?:,\d{3})+")
 _SPELLED: Final = re.compile(r"^[^\d=]*\band\b[^\d=]*$")
 _CIRCLED: Final = re.compile(r"[①-⑳](?:[\s,、;，；和]*[①-⑳])*")
 _DECIMAL_COMMA: Final = re.compile(r"-?\d{1,12},\d{1,12}")
+_PART_COMMA: Final = re.compile(r"-?0,\d{2,12}")
 _DECIMAL: Final = re.compile(r"-?\d{1,12}\.\d{1,12}")
 
 
@@ -227,10 +228,12 @@ def _by_text(a: str, b: str) -> bool | None:
         return _same_time(first, second)
     if _CIRCLED.fullmatch(bare_a) and _CIRCLED.fullmatch(bare_b):
         return sorted(re.findall("[①-⑳]", bare_a)) == sorted(re.findall("[①-⑳]", bare_b))
-    for one, other in ((bare_a, bare_b), (bare_b, bare_a)):
+    for one, other, whole in ((bare_a, bare_b, b), (bare_b, bare_a, a)):
         if _DECIMAL_COMMA.fullmatch(one) and _DECIMAL.fullmatch(other):
             if one.replace(",", ".") == other:      # 2,74 as it is written on the continent
                 return True
+        elif _PART_COMMA.fullmatch(one) and _quick(plain_form(whole)) == Fraction(one.replace(",", ".")):
+            return True             # 0,75 against 3/4; 2,5 against 5/2 may be a list of two
     return None
 
 

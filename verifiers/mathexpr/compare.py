@@ -42,6 +42,7 @@ FLOAT_NOISE: Final = Fraction(1, 2**49)
 MAX_PRINTED_BITS: Final = 13_000
 """Integers that are written out to look at their digits; Python refuses to write more than 4,300 of them."""
 MAX_ITEMS: Final = 128
+MAX_DETERMINANT: Final = 4
 MAX_PAIRS: Final = 4_000
 _PARAMETERS: Final = frozenset("knmljpqts")
 _NUMBER_SETS: Final = {
@@ -50,6 +51,7 @@ _NUMBER_SETS: Final = {
     "bbN": ("positive integers", "all positive integers", "natural numbers", "all natural numbers"),
     "bbZ^+": ("positive integers", "all positive integers"), "bbN^*": ("positive integers", "all positive integers")}
 _ALL_REALS: Final = frozenset({"all real numbers", "all reals", "all real", "real numbers"})
+_UNKNOWNS: Final = frozenset({"x", "y", "z", "X", "Y", "Z", "e", "pi", "i", "oo"})
 _DEGREES: Final = frozenset(unit_of(name).dimension for name in ("degree", "celsius", "fahrenheit"))
 _NONE: Final = Unit("", None)
 
@@ -134,6 +136,8 @@ def _same(a: Node, b: Node, c: Comparison, depth: int) -> bool:
         return set_verdict == "equal"
     for one, other in ((a, b), (b, a)):
         if isinstance(one, Rel) and one.ops == ("=",) and not isinstance(other, Rel | Seq | Mat | Words):
+            if _is_combination(one.sides[0]) and not symbols(one.sides[1]) and _key(one.sides[1]) != 0 or _is_identity(one, c):
+                return _same(one.sides[1], other, c, depth + 1)
             return _solves(one, other, c)
     return _same_values(a, b, c, depth)
 
@@ -382,6 +386,19 @@ def _solves(equation: Rel, expression: Node, c: Comparison) -> bool:
     return c.equal(substitute(difference, {name: expression}), Num(Fraction(0)))
 
 
+def _is_combination(node: Node) -> bool:
+    """m + n, a + b - c: what a question asks for, with its value behind it. Not of x, y and z, which make equations of curves."""
+    return isinstance(node, Call) and node.op == "add" and len(symbols(node)) == len(node.args) and not symbols(node) & _UNKNOWNS and all(
+        isinstance(arg, Sym) or isinstance(arg, Call) and arg.op == "neg" and isinstance(arg.args[0], Sym) for arg in node.args)
+
+
+def _is_identity(rel: Rel, c: Comparison) -> bool:
+    """x^2 + 2x + 1 = (x + 1)^2: one value in two forms."""
+    left, right = rel.sides
+    return bool(symbols(left)) and symbols(left) == symbols(right) and not any(
+        isinstance(one, Seq | Mat | Words | Quant | Rel | SetOp) for side in rel.sides for one in walk(side)) and c.equal(left, right)
+
+
 # -- sets ------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -567,9 +584,7 @@ def _same_lists(a: Node, b: Node, first: list[Node], second: list[Node], c: Comp
     for n, label in enumerate(labels):
         if label and len(set(label)) == len(label) > 1:         # different labels: a=2, b=3 against 2, 3
             ordered = alphabetical(label, (first, second)[n])
-            written = ordered is None or all(bare) and _in_order(first, second, c, depth)
-            return written and _in_order(first, second, c, depth) or ordered is not None and _in_order(
-                ordered, (second, first)[n], c, depth)
+            return _in_order(ordered or (first, second)[n], (second, first)[n], c, depth)
     if all(bare):
         if c.policy.order == "strict":
             return _in_order(first, second, c, depth)
@@ -679,6 +694,10 @@ def _folded(node: Node) -> Node:
     """Sums and multiples of matrices carried out."""
     if isinstance(node, Quant) and isinstance(node.value, Mat | Seq):
         return node.value
+    if isinstance(node, Call) and node.op == "det" and isinstance(node.args[0], Mat):
+        node = Mat(node.args[0].rows, "det")
+    if isinstance(node, Mat) and node.kind == "det" and len(node.rows) == len(node.rows[0]) <= MAX_DETERMINANT:
+        return _determinant(node.rows)
     if not isinstance(node, Call) or node.op not in ("add", "mul", "neg", "div", "apply") or not any(isinstance(one, Mat) for one in walk(node)):
         return node
     args = [_folded(arg) for arg in node.args]
@@ -697,6 +716,13 @@ def _folded(node: Node) -> Node:
     if node.op == "div" and isinstance(args[0], Mat) and not isinstance(args[1], Mat | Seq):
         return _mapped(args[0], lambda entry: Call("div", (entry, args[1])))
     return node
+
+
+def _determinant(rows: tuple[tuple[Node, ...], ...]) -> Node:
+    if len(rows) == 1:
+        return rows[0][0]
+    minors = (Call("mul", (entry, _determinant(tuple(row[:n] + row[n + 1:] for row in rows[1:])))) for n, entry in enumerate(rows[0]))
+    return Call("add", tuple(Call("neg", (minor,)) if n % 2 else minor for n, minor in enumerate(minors)))
 
 
 def _mapped(matrix: Mat, function: Callable[[Node], Node]) -> Mat:

@@ -2,7 +2,7 @@
 
 1. Only the text after `</think>` counts; reasoning that is never closed has no answer.
 2. The last brace-matched `\\boxed{..}` (or `\\fbox`, or `\\boxed 5`). Boxes before it that are joined to it by nothing but commas,
-   "and", "or" or white space are one list with it. A sign right before the box belongs to it.
+   "and", "or", white space and a name ("and y =") are one list with it. A sign right before the box belongs to it.
    A "final answer is ..." after the last box is later, so it wins. An empty box is the answer that was committed to: none.
    Where `<answer>..</answer>` stands, the last of the two kinds is the answer: rules 2 to 6 look into the tags. Tags side by side are a
    list, as boxes are; tags that are not closed reach to the end (a stop string is cut off).
@@ -54,10 +54,10 @@ _JOIN: Final = re.compile(
     r"(?:\s|\$|\\[()\[\],;!: ]|\\q?quad|\\(?:text|mbox|textrm|mathrm)\s*\{\s*(?:(?:,|;|and|or|且|或|和)\s*)?\}"
     r"|[,;，；、&~*]|\\\\|\band\b|\bor\b|\\land\b|\\lor\b|和|或|以及|与)*")
 _FINAL: Final = re.compile(
-    r"final\s+(?:answer|result)\b[^\S\n]*(?:(?:\*\*|__)[^\S\n]*)?(?:(?::|：|=|\bis\b)[^\S\n]*)+"
+    r"final\s+(?:answer|result)\b[^\S\n]*(?:(?:\*\*?|__?)[^\S\n]*)?(?:(?::|：|=|\bis\b)[^\S\n]*)+"
     r"|最终答案[为是：:\s]+|最后答案[为是：:\s]+", re.I)
 _ANSWER: Final = re.compile(
-    r"\b(?:answer|solution|result)\b[^\S\n]*(?:(?:\*\*|__)[^\S\n]*)?(?:(?::|：|=|\bis\b|\bequals\b)[^\S\n]*)+(?:\*\*|__)?"
+    r"\b(?:answer|solution|result)\b[^\S\n]*(?:(?:\*\*?|__?)[^\S\n]*)?(?:(?::|：|=|\bis\b|\bequals\b)[^\S\n]*)+(?:\*\*|__)?"
     r"|\banswer\b\s*(?=\$|\\\(|\\\[)|答案[^\S\n]*[为是：:]+|(?:故|所以)?(?:答案|结果)(?:应)?(?:选|为|是)|故选[：:]?|Ответ\s*[:：-]"
     r"|\b(?:Antwort|respuesta|réponse|risposta|resposta)\b\s*(?:ist|est|es|è|é|:)(?!\w)\s*", re.I)
 _ANSWERS: Final = re.compile(       # the last sentence of all
@@ -65,7 +65,7 @@ _ANSWERS: Final = re.compile(       # the last sentence of all
 _TAG: Final = re.compile(r"<(/?)answer>", re.I)
 _HASHES: Final = re.compile(r"^[^\S\n]*####[^\S\n]*(\S[^\n]*)$", re.M)
 _SENTENCE_END: Final = re.compile(r"[.!?](?=\s|$|\*|<)|。|！|\n")
-_STOP: Final = re.compile(r"(?<![\s,;])[\s,;]+(?:because|since|as\s+(?:the|we|it)|where|which|so|thus|hence|given|but|when|not|rather|instead"
+_STOP: Final = re.compile(r"(?<![\s,;(])[\s,;(]+(?:because|since|as\s+(?:the|we|it)|where|which|so|thus|hence|given|but|when|not|rather|instead"
                           r"|for\s+(?:all|any|every)|by\s+the)\b|，|；|因为", re.I)
 _COPULA: Final = re.compile(r"\b(?:is|are|equals|equal\s+to|be|was|were)\b[:\s]+"
                             r"(?:\b(?:just|simply|therefore|thus|then|approximately|about|equal\s+to)\b[\s:]+)*", re.I)
@@ -81,6 +81,11 @@ _RIGHT_OPTION: Final = re.compile(r"\b(?:option|choice)\s+\(?([A-J])\)?\s+is\s+(
 _TUPLE: Final = re.compile(r"\((?:\s*[-−+]?[\d./]{1,30}\s*,){1,9}\s*[-−+]?[\d./]{1,30}\s*\)\s*\.?\s*$")
 _LETTER: Final = re.compile(r"(?:\bit'?s|\bis|\bchoose|\bselect|\bpick|\boption|\bchoice|选)\s*(?::\s*)?\(?([A-J])\)?\s*(?:[.!]\s*)?$")
 _NUMBER: Final = re.compile(r"[-−+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?|\.\d+)(?:[eE][-+]?\d+\b)?(?:\s*/\s*\d+)?(?:\s*\\?%)?")
+_SAID_WHEN: Final = re.compile(rf"(?:\b(?:is|are|equals)|=)\s({_NUMBER.pattern})\s(?:when|because|since|if)\s[^\n]{{1,200}}$")
+_DENIED: Final = re.compile(r"(?:\b(?:not|never|cannot)|n['’]t)\s(?:be\s|equal\s)?(?:to\s)?[-−+]?[\d.,/]{1,40}\s?[.!]?$")
+_ENDS_OF_PROOFS: Final = frozenset({"\\blacksquare", "\\square", "\\Box", "\\qed"})
+_NAME_BEFORE: Final = re.compile(r"(?:^|(?<=[\s$(\[{,;]))([A-Za-z](?:_\{?\w{1,3}\}?)?)\s?=\s?(?:\$|\\[(\[])?\s?$")
+_MAX_NAME_CHARS: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,10 +189,14 @@ def _boxed(text: str, depth: int = 0) -> tuple[str, int] | Missing | None:
         return Missing("unclosed_box")
     row = [boxes[-1]]
     for box in reversed(boxes[:-1]):
-        if len(row) >= MAX_JOINED_BOXES or not _JOIN.fullmatch(text, box[1], row[-1][0]):
+        if len(row) >= MAX_JOINED_BOXES or not (
+                _JOIN.fullmatch(text, box[1], row[-1][0]) or _joined_by_name(text, box[1], row[-1][0])):
             break
         row.append(box)
-    contents = list(dict.fromkeys(_innermost(box[2], depth).strip() for box in reversed(row)))
+    names = [_name_before(text, box[0]) for box in reversed(row)] if len(row) > 1 else [""]
+    named = len(row) > 1 and len(set(names)) == len(names) and "" not in names        # x = \\boxed{2} and y = \\boxed{3}
+    contents = list(dict.fromkeys((f"{name} = " if named else "") + _innermost(box[2], depth).strip()
+                                  for name, box in zip(names, reversed(row), strict=True)))
     if len(row) == 1 and len({box[2].strip() for box in boxes}) > MAX_DIFFERENT_BOXES:
         return Missing("several_answers")
     contents = [content for content in contents if content]
@@ -195,6 +204,20 @@ def _boxed(text: str, depth: int = 0) -> tuple[str, int] | Missing | None:
         return Missing("empty_box")
     sign = _sign_before(text, row[-1][0]) if len(row) == 1 else ""
     return sign + ", ".join(contents), boxes[-1][1]
+
+
+def _name_before(text: str, at: int) -> str:
+    """The x of "x = \\boxed{", or "" where there is none."""
+    name = _NAME_BEFORE.search(text[max(0, at - _MAX_NAME_CHARS):at])
+    return name[1] if name else ""
+
+
+def _joined_by_name(text: str, start: int, end: int) -> bool:
+    """Whether nothing but an "and", an "or" or a comma and the next one's name is between two boxes."""
+    if end - start > 2 * _MAX_NAME_CHARS or not (name := _NAME_BEFORE.search(text[start:end])):
+        return False
+    joint = text[start:start + name.start()]
+    return bool(joint.strip(" $\n\t\\()[]")) and _JOIN.fullmatch(joint) is not None
 
 
 def _closing_braces(text: str, start: int) -> dict[int, int]:
@@ -268,7 +291,10 @@ def _unboxed(text: str) -> Found | Missing:
 
 def _statement(text: str) -> str:
     """The answer at the start of what follows a marker."""
-    text = text.lstrip(" \t\n*_:：")
+    start = len(text) - len(text.lstrip(" \t\n*_:：}"))
+    bold, text = text[:start].endswith("**"), text[start:]
+    if bold and 0 < (end := text.find("**")):
+        text = text[:end]           # **7** (seven)
     if formula := formula_at(text):
         return _joined(text, formula)
     end = _sentence_end(text)
@@ -321,7 +347,7 @@ def _joined(text: str, first: Formula) -> str:
 def _last_resort(text: str) -> Found | Missing:
     paragraphs = [part for part in re.split(r"\n\s*\n", text.strip()[-6000:]) if part.strip()]
     last = paragraphs[-1].strip() if paragraphs else ""
-    found = list(formulas(last))
+    found = [formula for formula in formulas(last) if formula.inside.strip() not in _ENDS_OF_PROOFS]
     if found and not without_formulas(last, "").strip(" .\n*"):
         return Found(found[-1].inside, "formula")
     bold = _BOLD.findall(last)
@@ -335,6 +361,10 @@ def _last_resort(text: str) -> Found | Missing:
     if pair := _TUPLE.search(last):
         return Found(_trimmed(pair[0]), "tuple")
     line = last.split("\n")[-1]
+    if _DENIED.search(line):
+        return Missing("no_answer_found")
+    if said := _SAID_WHEN.search(line):
+        return Found(said[1], "number")
     numbers = _NUMBER.findall(line) or _NUMBER.findall(last)
     if numbers:
         return Found(numbers[-1], "number")

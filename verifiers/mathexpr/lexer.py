@@ -286,6 +286,8 @@ class _Lexer:
         run = _LETTERS.match(self.text, at)
         if run is None:
             foreign = _FOREIGN.match(self.text, at)
+            if foreign and not self.textual and (joint := _FOREIGN_JOINTS.get(foreign[0])):
+                return self._add("sep", joint, at, foreign.end())
             return self._add("word", foreign[0] if foreign else self.text[at], at, foreign.end() if foreign else at + 1)
         word, end = run[0], run.end()
         if self.subscripts and word.isupper() and (after := self._with_base(at)):
@@ -311,7 +313,8 @@ class _Lexer:
         after_number = bool(self.out) and (self.out[-1].kind == "num" or self.out[-1].text in (")", "}"))
         if after_number and (is_unit_word(word) or word == "in" and _INCH.match(self.text, at)):
             return self._add("word", word, at, end)
-        if len(self.out) > 1 and self.out[-1].text == "/" and self.out[-2].kind == "word" and is_unit_word(word):
+        if len(self.out) > 1 and (self.out[-1].text == "/" and self.out[-2].kind == "word" or self.out[-1].text == "("
+                                  and self.out[-2].kind == "num") and is_unit_word(word) and word not in FUNCTIONS:
             return self._add("word", word, at, end)
         if word in FUNCTIONS or low in FUNCTIONS:
             return self._add("cmd", low, at, end)
@@ -326,6 +329,7 @@ class _Lexer:
         return end
 
 
+_FOREIGN_JOINTS: Final = {"и": "and", "или": "or", "和": "and", "与": "and", "或": "or", "或者": "or", "以及": "and"}
 _ROMAN_WORD: Final = re.compile(r"\s*[A-Za-z]{2,}")
 _ALSO_WORDS: Final = frozenset({"min", "max", "choose", "abs", "floor", "arg", "re", "im", "Re", "Im", "exp", "frac", "sqrt", "lg", "sec"})
 _LAST_DIGIT: Final = {base: chr(54 + base) for base in range(11, 37)}

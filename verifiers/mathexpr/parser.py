@@ -21,6 +21,7 @@ from .compound import joined
 from .lexer import Token, tokens
 from .tree import Based, Call, Mat, Node, Num, Quant, Rel, Seq, SetOf, SetOp, Sym, Unsupported, Words, walk
 from .vocabulary import FUNCTIONS
+from .values import exact
 from .words import NO_NOUNS
 
 __all__ = ["parse"]
@@ -39,6 +40,7 @@ _CLOSERS: Final = {"(": (")", "]", "["), "[": ("]", ")", "["), "]": ("[", "]", "
 _CHOSEN: Final = re.compile(r"([CA])_([0-9]{1,4})")
 _BASE_NAMES: Final = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9", "ten": "10",
                       "twelve": "12", "sixteen": "16", "hex": "16"}
+_ALIGNED: Final = frozenset({"align", "aligned", "split", "gather", "gathered", "eqnarray"})
 _SMALL_NUMBER: Final = re.compile(r"[0-9]{1,6}")
 _SCALES: Final = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12, "dozens": 12}
 _TEMPERATURES: Final = {"C": "celsius", "F": "fahrenheit", "Celsius": "celsius", "Fahrenheit": "fahrenheit"}
@@ -599,7 +601,16 @@ class _Parser:
                 continue
             if not cell_start and name in ("matrix", "pmatrix", "bmatrix", "vmatrix", "Bmatrix", "Vmatrix", "array", "smallmatrix"):
                 raise Unsupported("matrix")
-            rows[-1].append(self.item())
+            goes_on = self.is_op("=") and name in _ALIGNED and self.peek(1).kind not in ("end_of_text", "close", "sep", "end")
+            node = self.item()
+            if goes_on and rows[-1] or goes_on and len(rows) > 1 and rows[-2]:      # x &= 3 + 4 \\\\ &= 7
+                row = rows[-1] or rows[-2]
+                sides = row[-1].sides if isinstance(row[-1], Rel) else (row[-1],)
+                ops = row[-1].ops if isinstance(row[-1], Rel) else ()
+                behind = node.sides if isinstance(node, Rel) else (node,)
+                row[-1] = Rel((*ops, "=", *(node.ops if isinstance(node, Rel) else ())), (*sides, *behind))
+            else:
+                rows[-1].append(node)
             cell_start = False
         self.bars = bars
         filled = [tuple(row) for row in rows if row]
@@ -793,13 +804,23 @@ def _chosen(base: Node, exponent: Node) -> Node | None:
 
 
 def _alternatives(items: list[Node], cuts: list[int]) -> list[list[Node]]:
-    """x = 1, y = 2 or x = 3, y = 4: two pairs; any other list is one group."""
+    """x = 1, y = 2 or x = 3, y = 4: two pairs. 3/4 or 0.75: one value. Any other list is one group."""
+    if len(cuts) == len(items) - 1 and all(isinstance(item, Num | Call) for item in items) and len(set(map(_rational, items)) - {None}) == 1 \
+            and None not in map(_rational, items):
+        return [items[:1]]
     ends = [0, *cuts, len(items)]
     groups = [items[start:end] for start, end in pairwise(ends)]
     names = [[item.sides[0] for item in group if isinstance(item, Rel) and item.ops == ("=",)] for group in groups]
     if len(names[0]) < 2 or any(one != names[0] or len(one) != len(group) for one, group in zip(names, groups, strict=True)):
         return [items]
     return groups if len(set(map(repr, names[0]))) == len(names[0]) else [items]
+
+
+def _rational(node: Node) -> Fraction | None:
+    try:
+        return exact(node)
+    except ArithmeticError:
+        return None
 
 
 def _set(items: tuple[Node, ...]) -> Node:

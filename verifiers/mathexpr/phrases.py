@@ -23,7 +23,7 @@ _EXCEPT: Final = re.compile(
 _TO: Final = re.compile(rf"\s?(\d{{1,12}})\s?(?:{_TEXT}\s?to\s?\}}|to)\s?(\d{{1,12}})\s?")
 _CONDITION: Final = re.compile(
     rf"(?:,|\s|\\[,;: ]|\\q?quad)*{_TEXT}\s?,?\s?(?:for|where|with)(?:\s(?:all|any|every|some|each))?(?:\s(?:integers?|real))?\s?\}}"
-    r"\s?\$?[A-Za-z]\s?(?:\\in\s?\\mathbb\s?\{?[A-Z]\}?(?:\^[+*])?|(?:\\geq?(?:slant)?|>=)\s?[01])\s?\$?\s*$")
+    r"\s?\$?(?:[A-Za-z]\s?\\in\s?\\mathbb\s?\{?[A-Z]\}?(?:\^[+*])?|[ijkmn]\s?(?:\\geq?(?:slant)?|>=)\s?[01])\s?\$?\s*$")
 MAX_CONDITION_CHARS: Final = 120
 _ANY: Final = re.compile(r"mod|degree|\^o|o\}|\+/-|\+-|to|except|for|where|with")
 
