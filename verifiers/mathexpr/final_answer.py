@@ -293,7 +293,7 @@ def _statement(text: str) -> str:
     """The answer at the start of what follows a marker."""
     start = len(text) - len(text.lstrip(" \t\n*_:：}"))
     bold, text = text[:start].endswith("**"), text[start:]
-    if bold and 0 < (end := text.find("**")):
+    if bold and (end := text.find("**")) > 0:
         text = text[:end]           # **7** (seven)
     if formula := formula_at(text):
         return _joined(text, formula)

@@ -20,8 +20,8 @@ from .clean import cleaned
 from .compound import joined
 from .lexer import Token, tokens
 from .tree import Based, Call, Mat, Node, Num, Quant, Rel, Seq, SetOf, SetOp, Sym, Unsupported, Words, walk
-from .vocabulary import FUNCTIONS
 from .values import exact
+from .vocabulary import FUNCTIONS
 from .words import NO_NOUNS
 
 __all__ = ["parse"]

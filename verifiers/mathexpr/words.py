@@ -9,7 +9,8 @@ __all__ = ["NO_NOUNS", "words_equal", "words_number", "words_quantity"]
 
 NO_NOUNS: Final = frozenset({
     "squared", "cubed", "plus", "minus", "times", "over", "factorial", "divided", "halves", "thirds", "quarters", "fourths", "fifths", "sixths",
-    "extraneous", "rejected", "invalid", "impossible", "not", "negative", "to", "least", "most", "than", "wrong", "incorrect", "false", "except", "unless", "is", "if"})
+    "extraneous", "rejected", "invalid", "impossible", "not", "negative",
+    "to", "least", "most", "than", "wrong", "incorrect", "false", "except", "unless", "is", "if"})
 """Behind a number, none of these is what was counted."""
 _NO_COUNT: Final = NO_NOUNS | {
     "or", "and", "out", "in", "per", "by", "more", "fewer", "less", "as", "power", "sided", "half", "point", "dozen", "dozens", "score", "pi",
@@ -72,7 +73,8 @@ def words_quantity(text: str) -> tuple[int | Fraction, str] | None:
         value = words_number(" ".join(words[:cut]))
         if value is not None:
             rest = words[cut:]
-            return None if _NO_COUNT.intersection(rest) or rest[0] in _PARTS or min(map(len, rest)) < 2 or not all(map(str.isalpha, rest)) else (value, " ".join(rest))
+            nouns = all(len(word) > 1 and word.isalpha() for word in rest) and not _NO_COUNT.intersection(rest) and rest[0] not in _PARTS
+            return (value, " ".join(rest)) if nouns else None
     return None
 
 
