@@ -72,7 +72,7 @@ class SlotDied(FaultError):
 
 
 class MachineBusy(FaultError):
-    """A program or compiler waited for a core three times as long as it may take in all. Nothing is known of it."""
+    """A program, a compiler or a worker waited for a core three times as long as it may take in all. Nothing is known of it."""
 
     slug = "machine_busy"
 

@@ -13,7 +13,7 @@ class MathPolicy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     budget_s: float = Field(default=1.0, gt=0, le=60)
-    """Wall seconds that one grade may take, counted from the start of its work."""
+    """CPU seconds that the work of one grade may take; what waiting costs on a busy machine changes no verdict."""
     rounding: Literal["off", "printed"] = "off"
     """`printed`: a decimal equals an exact value that rounds (or is cut) to it at its last printed digit: 0.33 is 1/3.
     `off`: only decimals printed in full (10 significant digits or more) do."""

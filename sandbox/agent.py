@@ -64,7 +64,6 @@ WINDOW = 1 << 18                        # of a talk, each way: bytes that are se
 PIPE = 1 << 20                          # the most that a pipe holds (fs.pipe-max-size)
 HEAD_ROOM = 256                         # of a frame whose body is read first
 CLOSING_S = 0.1                         # a process that ends closes its pipes a moment before it has ended
-TURN_S = 0.004                          # of a talk: what the way through the host takes there and back, at most
 STDERR_EXCERPT = 64 << 10
 MESSAGE = 16 << 10                      # of a compiler
 NOTE = 2 << 10                          # of a file that a run leaves for the host
@@ -1771,6 +1770,9 @@ class Talk:
     agent nor host ever holds more than WINDOW bytes of it, and a program whose words nobody reads stops at a full pipe, as ever; what is in
     its pipe when it ends is sent all the same. What is said to a program that closed its input is lost without a sign: an EPIPE would
     depend on who was faster.
+
+    Time: each side says with its words how long it `held` the word, and so the other knows how much of its wait for them was the way there
+    and back: of the host, of the daemon, of machines that are busy. That is no time of a program's.
     """
 
     def __init__(self, channel: Channel, head: Head) -> None:
@@ -1780,8 +1782,11 @@ class Talk:
         self.complete = False            # nothing more comes
         self.ended = False               # the host wants it to end
         self.credit = WINDOW
-        self.total = self.took = self.turns = 0
-        self.spoke = False               # since it was spoken to
+        self.total = self.took = 0
+        self.way_s = 0.0                 # of its waits for answers so far, what was not the other side's
+        self.spoke: float | None = None  # when, first since it was spoken to
+        self.given: float | None = None  # when it was spoken to, first since it spoke; or its start
+        self.their_held_s = self.awaited_s = self.held_s = 0.0     # of the words on their way in; at the end: for how long it waited, and held
         self.sink = self.source = -1     # our ends of its input and output
         self.closing: float | None = None        # its output has ended, which is to be said by then
         self.theirs: list[int] = []
@@ -1801,7 +1806,7 @@ class Talk:
         return stdin, stdout
 
     def launched(self, poll: select.poll, pid: int) -> None:
-        self.poll, self.pid = poll, pid
+        self.poll, self.pid, self.given = poll, pid, time.monotonic()
         while self.theirs:
             os.close(self.theirs.pop())
         self.watch()
@@ -1813,10 +1818,15 @@ class Talk:
             self.ended = True
         elif body == 0:
             self.complete = True
+        else:
+            self.their_held_s = head["held"]
 
     def take(self, data: memoryview) -> None:
-        if self.spoke:
-            self.turns, self.spoke = self.turns + 1, False
+        if self.spoke is not None:
+            self.way_s += max(0.0, time.monotonic() - self.spoke - self.their_held_s)
+            self.spoke = None
+        if self.given is None and self.poll is not None:
+            self.given = time.monotonic()
         if self.high + len(data) > len(self.inbox):
             size = self.high - self.low
             self.channel.inbox.move(0, self.low, size)
@@ -1870,19 +1880,26 @@ class Talk:
             self.source = self.close(self.source)
             self.closing = time.monotonic() + CLOSING_S
             return False
-        self.channel.relay(SAID, {"job": self.job, "n": self.n, "over": False, "cpu": process_cpu_s(self.pid)}, n)
+        now = time.monotonic()
+        held_s = 0.0 if self.given is None else now - self.given
+        self.channel.relay(SAID, {"job": self.job, "n": self.n, "over": False, "cpu": process_cpu_s(self.pid), "held": held_s}, n)
         self.total += n
         self.credit -= n
-        self.spoke = True
+        self.given = None
+        if self.spoke is None:
+            self.spoke = now
         return self.total <= most
 
     def say_end(self, over: bool) -> None:
         """That it says no more; `over`: since its processes have ended, rather than that it closed its output."""
         self.closing = None
-        self.channel.send(SAID, {"job": self.job, "n": self.n, "over": over, "cpu": process_cpu_s(self.pid)})
+        self.channel.send(SAID, {"job": self.job, "n": self.n, "over": over, "cpu": process_cpu_s(self.pid), "held": 0.0})
 
     def finish(self, most: int, say: bool) -> None:
         """After the end of all its processes: what is left in the pipe, and the end of it."""
+        now = time.monotonic()
+        self.awaited_s = 0.0 if self.spoke is None else now - self.spoke
+        self.held_s = 0.0 if self.given is None else now - self.given
         self.credit = PIPE
         while say and self.source >= 0 and self.credit > 0 and self.hear(most):
             pass
@@ -2276,13 +2293,12 @@ class Agent:
                 if self.compiled_fused() is not None:
                     self.channel.release()
             if now >= wall_end:
-                starved = self.starved_s()
-                waited = starved + (TURN_S * talk.turns if talk is not None else 0.0)
+                waited = self.starved_s() + (talk.way_s if talk is not None else 0.0)
                 later = min(start + limits["wall"] + waited, start + STARVED * limits["wall"])
                 run.starved_s = later - start - limits["wall"]
                 if later - now < POLL_S:
                     # with no core for so long, nothing is known of the program
-                    run.over = "starved" if starved >= (STARVED - 1) * limits["wall"] else "wall_limit"
+                    run.over = "starved" if waited >= (STARVED - 1) * limits["wall"] else "wall_limit"
                     return
                 wall_end = later
             if blind and now >= memory_look:
@@ -2665,6 +2681,8 @@ class Agent:
         note = peek(self.config["work"], head["note"]) if head.get("note") else b""
         self.clean()
         outcome, parts = self.judge(job, head, limits, run, out, err, result, nonce)
+        if talk is not None:
+            outcome.update(awaited_s=talk.awaited_s, held_s=talk.held_s)
         if note:
             outcome["note"] = note.decode("utf-8", "replace")
         return outcome, parts, fds

@@ -122,6 +122,7 @@ class Outcome:
     as the empty list; in assert mode `completed` says that the test code ran to its end.
     `error` is one line about a Python exception in call and assert mode (`ValueError: ...`), `""` where there was none.
     `note` is the beginning of the file that the run was asked to leave.
+    `awaited_s` and `held_s` are of a run that talks, at its end: for how long it had waited for an answer, and had owed one.
     `wall_s` is the time from start to end; of a run that was stopped, or reached its wall limit because the machine was busy, without the
     time in which it was ready and had no core (that time does not count towards the limit either).
     """
@@ -139,6 +140,8 @@ class Outcome:
     memory_bytes: int | None = None
     nodes: bool = False
     note: str = ""
+    awaited_s: float = 0.0
+    held_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +149,9 @@ class Exchange:
     """One test of an interaction: what the program and its partner did, each reading what the other prints.
 
     `partner_first`: the partner ended before the program did; what the program did afterwards may be a consequence. `pondered_s`: CPU
-    seconds of the partner since it last said something; `lost_s`: seconds in which it was to run and had no core, or the host none for
-    both. `said` is what was printed, by whom (True: the program), in order; of a long
-    exchange its beginning, then `omitted` bytes are left out, and `last` is its end.
+    seconds of the partner since it last said something; `lost_s`: seconds in which it was to run and had no core, or words were on their way
+    that never came. `said` is what was printed, by whom (True: the program), in order; of a long exchange its beginning, then `omitted`
+    bytes are left out, and `last` is its end.
     """
 
     program: Outcome

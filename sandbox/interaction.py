@@ -44,6 +44,7 @@ class _Side:
         self.is_program = is_program
         self.outcome: Outcome | None = None
         self.spoke_at_cpu_s = 0.0       # of its own
+        self.held_s = 0.0               # the word, before it last spoke
 
 
 class _Talk:
@@ -73,6 +74,8 @@ class _Talk:
         first, omitted, last = self.transcript.shown()
         pondered_s = max(0.0, self.partner.outcome.cpu_s - self.partner.spoke_at_cpu_s)
         lost_s = max(0.0, asyncio.get_running_loop().time() - started - self.partner.outcome.wall_s)
+        # What the program still waited for, and the partner did not owe it: words on their way, there or back.
+        lost_s += max(0.0, self.program.outcome.awaited_s - (self.partner.outcome.held_s or self.partner.held_s))
         return Exchange(self.program.outcome, self.partner.outcome, bool(self.partner_first), pondered_s, first, omitted, last, lost_s)
 
     async def _carry(self, me: _Side, other: _Side) -> None:
@@ -85,11 +88,12 @@ class _Talk:
             elif isinstance(heard, Said):
                 me.spoke_at_cpu_s = max(me.spoke_at_cpu_s, heard.cpu_s)
                 if heard.data:
+                    me.held_s = heard.held_s
                     self.transcript.add(me.is_program, heard.data)
                 else:
                     self._ended_first(me, heard.over)
                 if other.outcome is None:
-                    await other.session.feed(self.n, heard.data)
+                    await other.session.feed(self.n, heard.data, heard.held_s)
             else:
                 me.outcome = heard
                 self._ended_first(me, True)

@@ -70,11 +70,13 @@ class _Flight:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a run that talks printed; nothing: that was all. `over`: by then its processes had ended. `cpu_s`: that it had used so far."""
+    """What a run that talks printed; nothing: that was all. `over`: by then its processes had ended. `cpu_s`: that it had used so far.
+    `held_s`: since it was spoken to."""
 
     data: bytes
     over: bool
     cpu_s: float
+    held_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,16 +172,16 @@ class Session:
         if frame.head.get("n") != n or frame.head.get("job") != self._job:
             raise self._break(f"{frame.kind.name} of run {frame.head.get('n')} where {n} talks")
         if frame.kind is Kind.SAID:
-            return Said(frame.body, bool(frame.head["over"]), float(frame.head["cpu"]))
+            return Said(frame.body, bool(frame.head["over"]), float(frame.head["cpu"]), float(frame.head["held"]))
         if frame.kind is Kind.TOOK:
             return Took(int(frame.head["bytes"]))
         if frame.kind is not Kind.OUTCOME:
             raise self._break(f"{frame.kind.name} of a run that talks")
         return _outcome(frame)
 
-    async def feed(self, n: int, data: bytes) -> None:
-        """What it reads next; empty: that was all."""
-        self._send(Kind.FEED, {"job": self._job, "n": n}, data)
+    async def feed(self, n: int, data: bytes, held_s: float) -> None:
+        """What it reads next; empty: that was all. `held_s`: how long the other side had the word."""
+        self._send(Kind.FEED, {"job": self._job, "n": n, "held": held_s}, data)
         await self._drain()
 
     def flow(self, n: int, size: int) -> None:
@@ -418,4 +420,5 @@ def _outcome(frame: Frame) -> Outcome:
     return Outcome(
         Ended(head["ended"]), head["exit_code"], head["signal"], frame.body[:out], frame.body[out:out + err],
         frame.body[out + err:out + err + result] if result >= 0 else None, bool(head["completed"]), str(head["error"]),
-        float(head["cpu_s"]), float(head["wall_s"]), int(head["memory"]) or None, bool(head["nodes"]), str(head.get("note", "")))
+        float(head["cpu_s"]), float(head["wall_s"]), int(head["memory"]) or None, bool(head["nodes"]), str(head.get("note", "")),
+        float(head.get("awaited_s", 0.0)), float(head.get("held_s", 0.0)))

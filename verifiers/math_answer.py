@@ -25,7 +25,7 @@ AT_ONCE_CHARS: Final = 4096
 """Of a response. Finding its answer takes some 20 microseconds then, some milliseconds where the text was made to take long."""
 AT_ONCE_GOLDS: Final = 8
 MARGIN: Final = 0.05
-"""Of the budget, to notice that it is over and to kill."""
+"""Of the budget, to end a worker and to tell of it."""
 
 
 class MathVerifier:
@@ -93,7 +93,7 @@ class MathVerifier:
         for gold in undecided:
             left_s = budget_s * (1 - MARGIN) - (time.thread_time() - started_cpu) - spent_s
             reply = self._outside([gold.strip("$ "), found.text.strip("$ ")], left_s, outside) if left_s > 0 else None
-            spent_s += reply.wall_s if reply else 0.0
+            spent_s += reply.cpu_s if reply else 0.0
             if reply is not None and reply.status == "done":
                 if reply.value:
                     return Verdict.AC, "equal", f"{found.how}, by Math-Verify"

