@@ -1771,8 +1771,8 @@ class Talk:
     its pipe when it ends is sent all the same. What is said to a program that closed its input is lost without a sign: an EPIPE would
     depend on who was faster.
 
-    Time: each side says with its words how long it `held` the word, and so the other knows how much of its wait for them was the way there
-    and back: of the host, of the daemon, of machines that are busy. That is no time of a program's.
+    Time: each side says with its words how long it held the word and had a core, and so the other knows how much of its wait for them was
+    neither's: the way there and back, or a partner without a core. That is no time of a program's.
     """
 
     def __init__(self, channel: Channel, head: Head) -> None:
@@ -1784,9 +1784,13 @@ class Talk:
         self.credit = WINDOW
         self.total = self.took = 0
         self.way_s = 0.0                 # of its waits for answers so far, what was not the other side's
-        self.spoke: float | None = None  # when, first since it was spoken to
+        self.spoke: float | None = None  # when, first since it was spoken to; or its start
         self.given: float | None = None  # when it was spoken to, first since it spoke; or its start
+        self.silent = True               # nothing was said to it or by it
         self.their_held_s = self.awaited_s = self.held_s = 0.0     # of the words on their way in; at the end: for how long it waited, and held
+        self.accounts: list[int] = []    # the kernel's, of this process and of the run's first thread
+        self.starved_s = 0.0             # by them, when it was spoken to
+        self.late_s = 0.0                # of this process, when the run began
         self.sink = self.source = -1     # our ends of its input and output
         self.closing: float | None = None        # its output has ended, which is to be said by then
         self.theirs: list[int] = []
@@ -1805,8 +1809,16 @@ class Talk:
         self.theirs = [stdin, stdout]
         return stdin, stdout
 
-    def launched(self, poll: select.poll, pid: int) -> None:
-        self.poll, self.pid, self.given = poll, pid, time.monotonic()
+    def launched(self, poll: select.poll, pid: int, proc: str) -> None:
+        self.poll, self.pid = poll, pid
+        self.spoke = self.given = time.monotonic()
+        try:
+            for who in ("self", str(pid)):
+                self.accounts.append(os.open("%s/%s/schedstat" % (proc, who), os.O_RDONLY | os.O_CLOEXEC))
+        except OSError:
+            pass
+        self.late_s = starved_s(self.accounts[:1])
+        self.starved_s = starved_s(self.accounts)
         while self.theirs:
             os.close(self.theirs.pop())
         self.watch()
@@ -1825,8 +1837,9 @@ class Talk:
         if self.spoke is not None:
             self.way_s += max(0.0, time.monotonic() - self.spoke - self.their_held_s)
             self.spoke = None
+        self.silent = False
         if self.given is None and self.poll is not None:
-            self.given = time.monotonic()
+            self.given, self.starved_s = time.monotonic(), starved_s(self.accounts)
         if self.high + len(data) > len(self.inbox):
             size = self.high - self.low
             self.channel.inbox.move(0, self.low, size)
@@ -1880,15 +1893,22 @@ class Talk:
             self.source = self.close(self.source)
             self.closing = time.monotonic() + CLOSING_S
             return False
-        now = time.monotonic()
-        held_s = 0.0 if self.given is None else now - self.given
-        self.channel.relay(SAID, {"job": self.job, "n": self.n, "over": False, "cpu": process_cpu_s(self.pid), "held": held_s}, n)
+        said = {"job": self.job, "n": self.n, "over": False, "cpu": process_cpu_s(self.pid), "held": self.holding()}
+        self.channel.relay(SAID, said, n)
         self.total += n
         self.credit -= n
         self.given = None
-        if self.spoke is None:
-            self.spoke = now
+        if self.spoke is None or self.silent:
+            self.spoke, self.silent = time.monotonic(), False
         return self.total <= most
+
+    def holding(self) -> float:
+        """Seconds since it was spoken to, without those in which it, or this process, had no core; 0 if it has answered."""
+        return 0.0 if self.given is None else max(0.0, time.monotonic() - self.given - (starved_s(self.accounts) - self.starved_s))
+
+    def waited_s(self) -> float:
+        """Of its time so far, what others took: the way of its answers, and this process, without a core, to carry them on."""
+        return self.way_s + starved_s(self.accounts[:1]) - self.late_s
 
     def say_end(self, over: bool) -> None:
         """That it says no more; `over`: since its processes have ended, rather than that it closed its output."""
@@ -1897,9 +1917,7 @@ class Talk:
 
     def finish(self, most: int, say: bool) -> None:
         """After the end of all its processes: what is left in the pipe, and the end of it."""
-        now = time.monotonic()
-        self.awaited_s = 0.0 if self.spoke is None else now - self.spoke
-        self.held_s = 0.0 if self.given is None else now - self.given
+        self.awaited_s = 0.0 if self.spoke is None else time.monotonic() - self.spoke
         self.credit = PIPE
         while say and self.source >= 0 and self.credit > 0 and self.hear(most):
             pass
@@ -1907,10 +1925,11 @@ class Talk:
             self.total = most + 1        # no pipe holds so much
         if say:
             self.say_end(True)
-        for fd in (self.source, self.sink, *self.theirs):
+        for fd in (self.source, self.sink, *self.accounts, *self.theirs):
             if fd >= 0:
                 self.close(fd)
         self.source = self.sink = -1
+        self.accounts = []
         self.theirs = []
 
     def close(self, fd: int) -> int:
@@ -2229,8 +2248,10 @@ class Agent:
         self.poll.register(pidfd, select.POLLIN)
         try:
             if talk is not None:
-                talk.launched(self.poll, pid)
+                talk.launched(self.poll, pid, self.proc)
             self.wait(run, pidfd, limits, start, grouped, spent, watched, talk)
+            if talk is not None:
+                talk.held_s = talk.holding()         # while the kernel has its accounts
             if run.over:
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             _pid, run.status, usage = os.wait4(pid, WALL)
@@ -2293,7 +2314,7 @@ class Agent:
                 if self.compiled_fused() is not None:
                     self.channel.release()
             if now >= wall_end:
-                waited = self.starved_s() + (talk.way_s if talk is not None else 0.0)
+                waited = self.starved_s() + (talk.waited_s() if talk is not None else 0.0)
                 later = min(start + limits["wall"] + waited, start + STARVED * limits["wall"])
                 run.starved_s = later - start - limits["wall"]
                 if later - now < POLL_S:
@@ -2729,6 +2750,17 @@ class Agent:
 TRAILER = struct.Struct("<dB")           # after the code, or the compiler's message: CPU seconds, whether it is code
 PAGE = os.sysconf("SC_PAGESIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def starved_s(accounts: Sequence[int]) -> float:
+    """Seconds that the threads whose `schedstat` these are were ready to run and had no core; of one that has ended, 0."""
+    total = 0
+    for fd in accounts:
+        try:
+            total += int(os.pread(fd, 100, 0).split()[1])
+        except (OSError, IndexError):
+            pass
+    return total / 1e9
 
 
 def process_cpu_s(pid: int) -> float:

@@ -58,7 +58,6 @@ class _Talk:
     async def run(self, run: TestRun, reply: TestRun) -> Exchange:
         await self.partner.session.talk(self.n, reply)
         await self.program.session.talk(self.n, run)
-        started = asyncio.get_running_loop().time()
         both = [asyncio.create_task(self._carry(me, other))
                 for me, other in ((self.program, self.partner), (self.partner, self.program))]
         try:
@@ -73,9 +72,8 @@ class _Talk:
         assert self.partner.outcome is not None
         first, omitted, last = self.transcript.shown()
         pondered_s = max(0.0, self.partner.outcome.cpu_s - self.partner.spoke_at_cpu_s)
-        lost_s = max(0.0, asyncio.get_running_loop().time() - started - self.partner.outcome.wall_s)
-        # What the program still waited for, and the partner did not owe it: words on their way, there or back.
-        lost_s += max(0.0, self.program.outcome.awaited_s - (self.partner.outcome.held_s or self.partner.held_s))
+        # What the program still waited for, and the partner did not owe it. (Of earlier waits its wall limit has made allowance.)
+        lost_s = max(0.0, self.program.outcome.awaited_s - (self.partner.outcome.held_s or self.partner.held_s))
         return Exchange(self.program.outcome, self.partner.outcome, bool(self.partner_first), pondered_s, first, omitted, last, lost_s)
 
     async def _carry(self, me: _Side, other: _Side) -> None:

@@ -12,7 +12,8 @@ A frame is a head (`HEAD`: length of JSON and body together, kind, length of the
     QUIT    {}
     of a run that talks (RUN with "talk"), its standard streams being pipes:
     FEED    {job, n, held}       body: what it reads;        SAID     {job, n, over, cpu, held}  body: what it printed; empty: that was all
-                                 empty: that was all                  (`over`: its processes have ended; `held`: seconds since it was spoken to)
+                                 empty: that was all                  (`over`: its processes have ended; `held`: seconds since it was spoken to,
+                                                                       without those in which it had no core)
     FLOW    {job, n, bytes}      so much of it was taken     TOOK     {job, n, bytes}      so much went into its pipe
     END     {job, n}             its end, now
 

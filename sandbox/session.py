@@ -71,7 +71,7 @@ class _Flight:
 @dataclass(frozen=True, slots=True)
 class Said:
     """What a run that talks printed; nothing: that was all. `over`: by then its processes had ended. `cpu_s`: that it had used so far.
-    `held_s`: since it was spoken to."""
+    `held_s`: since it was spoken to, without the time in which it had no core."""
 
     data: bytes
     over: bool

@@ -32,9 +32,9 @@ _STRETCH: Final = 4
 _PONDERS: Final = 0.5
 """Of the time in which it had a core: an interactor that computes for longer over its last answer keeps the submission waiting. (Not over
 all of its answers: many questions are the submission's own doing.)"""
-_LOST: Final = 0.75
-"""Of a submission's wall limit: an interactor that had no core for longer kept it waiting. A submission that burns CPU itself meets its CPU
-limit before it can starve its interactor for so long."""
+_LOST: Final = 0.1
+"""Of a submission's wall limit: where the machine kept it waiting for longer, over its last answer, nothing is known of it. What the submission
+can have brought about itself does not count: by burning CPU it starves its interactor for no longer than it burns."""
 
 
 class BadReference(Exception):
@@ -85,8 +85,9 @@ def interactor_ruling(exchange: Exchange, limits: RunLimits) -> Ruling | None:
         if partner.ended is Ended.STOPPED:
             raise BadReference("the interactor did not end after the program had")
         return _ruling("interactor", partner, partner.stderr)
-    if program.ended is Ended.WALL_LIMIT and exchange.lost_s > _LOST * limits.wall_s:
-        raise MachineBusy(f"the interactor had no core for {exchange.lost_s:.2f} s while the program met its wall limit of {limits.wall_s:g} s")
+    if program.ended is Ended.WALL_LIMIT and exchange.lost_s - program.cpu_s > _LOST * limits.wall_s:
+        raise MachineBusy(f"the program waited for an answer for {exchange.lost_s:.2f} s in which the interactor had no core, or the answer was "
+                          f"on its way, and so met its wall limit of {limits.wall_s:g} s")
     if program.ended is Ended.WALL_LIMIT and exchange.pondered_s > _PONDERS * partner.wall_s:
         raise BadReference(f"the program met its wall limit of {limits.wall_s:g} s while the interactor used {exchange.pondered_s:.2f} s of CPU "
                            "over an answer; raise wall_s, or make the interactor faster")

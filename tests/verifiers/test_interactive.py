@@ -87,12 +87,17 @@ def test_an_interactor_that_computes_for_long_makes_no_time_limit() -> None:
 
 def test_an_interactor_without_a_core_makes_no_time_limit() -> None:
     busy = Exchange(Outcome(Ended.WALL_LIMIT, wall_s=3.0), Outcome(Ended.STOPPED, wall_s=1.0), False, lost_s=4.0)
-    with pytest.raises(MachineBusy, match=r"the interactor had no core for 4\.00 s"):
+    with pytest.raises(MachineBusy, match=r"for 4\.00 s in which the interactor had no core"):
         judged(Compiled(), busy)
     with pytest.raises(MachineBusy):
         judged(Compiled(), Exchange(Outcome(Ended.STARVED, wall_s=3.0), Outcome(Ended.STOPPED, wall_s=3.0), False))
     idle = Exchange(Outcome(Ended.WALL_LIMIT, wall_s=3.0), Outcome(Ended.STOPPED, wall_s=3.0), False, lost_s=0.2)
     assert judged(Compiled(), idle).verdict is Verdict.TLE
+
+
+def test_a_program_that_starves_its_interactor_itself_gains_nothing() -> None:
+    burning = Exchange(Outcome(Ended.WALL_LIMIT, cpu_s=0.9, wall_s=3.0), Outcome(Ended.STOPPED, wall_s=3.0), False, lost_s=0.9)
+    assert judged(Compiled(), burning).verdict is Verdict.TLE
 
 
 @pytest.mark.parametrize(("items", "verdict", "says"), [
