@@ -46,6 +46,7 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
     expected = exported(whole)
     assert expected.count(b"\n") > 50
     while killed < KILLS:
+        anew, began = not catalog.exists(), time.monotonic()
         with subprocess.Popen(command(catalog), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             try:
                 assert process.wait(dice.uniform(0.05, 0.8) * length) == 0
@@ -54,7 +55,9 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
                 killed += 1
             else:
                 finished += 1       # what earlier kills left was little to do: compared, and all anew
-                assert finished < 3 * KILLS
+                if anew:            # or the first run was on a busy machine, and its length says too much
+                    length = min(length, time.monotonic() - began)
+                assert finished < 6 * KILLS
                 assert exported(catalog) == expected
                 catalog.unlink()
                 grades = 0

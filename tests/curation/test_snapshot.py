@@ -57,6 +57,22 @@ def commit(process: subprocess.Popen[str]) -> None:
     assert process.stdout.readline() == "committed\n"
 
 
+def commit_when_asked(process: subprocess.Popen[str], path: Path) -> threading.Thread:
+    """As soon as somebody has asked for a snapshot."""
+    request = Path(f"{path}.snapshot") / "request"
+    request.unlink(missing_ok=True)
+
+    def wait() -> None:
+        end = time.monotonic() + 60
+        while not request.exists() and time.monotonic() < end:
+            time.sleep(0.01)
+        commit(process)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
 def models(folder: Path) -> tuple[int, int]:
     """As the DuckDB file and as Parquet have them."""
     with duckdb.connect(str(folder / "catalog.duckdb"), read_only=True) as db:
@@ -87,8 +103,7 @@ def test_beside_a_writer(tmp_path: Path) -> None:
         commit(process)
         with pytest.raises(CatalogBusy, match=rf"pid {process.pid}\), and no new snapshot came in 0.2 s"):
             take(path, wait_s=0.2)
-        committing = threading.Timer(0.3, commit, [process])
-        committing.start()
+        committing = commit_when_asked(process, path)
         assert models(take(path, wait_s=60).folder) == (4, 4)
         committing.join()
         with open_to_read(path, said.append) as catalog:
@@ -104,8 +119,7 @@ def test_beside_a_writer(tmp_path: Path) -> None:
 def test_a_copy_of_the_writers_goes_where_it_was_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "c.duckdb"
     with writer(path) as process:
-        committing = threading.Timer(0.3, commit, [process])
-        committing.start()
+        committing = commit_when_asked(process, path)
         taken = take(path, tmp_path / "into", wait_s=60)
         committing.join()
         assert taken.folder == tmp_path / "into" / "1" == (tmp_path / "into" / "current").resolve()
@@ -115,8 +129,7 @@ def test_a_copy_of_the_writers_goes_where_it_was_asked_for(tmp_path: Path) -> No
 def test_a_first_reader_waits_for_the_first_snapshot(tmp_path: Path) -> None:
     path = tmp_path / "c.duckdb"
     with writer(path) as process:
-        committing = threading.Timer(0.3, commit, [process])
-        committing.start()
+        committing = commit_when_asked(process, path)
         with open_to_read(path) as catalog:
             assert catalog.rows("SELECT count(*) FROM models") == [(2,)]
         committing.join()
@@ -147,7 +160,8 @@ def test_readers_see_whole_snapshots_and_old_ones_live_on(tmp_path: Path) -> Non
         for n in range(1, 12):
             catalog.append("models", {"mid": [n], "name": [f"m{n}"]})
             publish(catalog)
-            while len(seen) < n and not broken:     # a reader on its way has one more snapshot's time to arrive
+            before = len(seen)
+            while len(seen) == before and not broken:       # a reader on its way has one more snapshot's time to arrive
                 time.sleep(0.01)
         done.set()
         reader.join()

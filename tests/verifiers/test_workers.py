@@ -81,7 +81,7 @@ def test_budget_kills_and_the_replacement_is_warm(pool: WorkerPool, monkeypatch:
     first = call(pool, "pid")
     reply = pool.call(f"{JOBS}:spin", [60], 0.3)
     assert reply.status == "timeout"
-    assert 0.25 < reply.cpu_s < 0.6 and 0.25 < reply.wall_s     # the kernel counts ticks
+    assert 0.25 < reply.cpu_s < 0.6 and reply.wall_s > 0.25     # the kernel counts ticks
     assert isinstance(first, int) and is_gone(first)
     (replacement,) = pool._all          # started by the kill, not by the next call
     assert replacement.process.pid == call(pool, "pid") != first
