@@ -126,7 +126,8 @@ def test_a_copy_of_the_writers_goes_where_it_was_asked_for(tmp_path: Path) -> No
         assert models(taken.folder) == (2, 2)
 
 
-def test_a_first_reader_waits_for_the_first_snapshot(tmp_path: Path) -> None:
+def test_a_first_reader_waits_for_the_first_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assay.curation.snapshot._FIRST_WAIT_S", 60.0)      # the machine of a test may be busy
     path = tmp_path / "c.duckdb"
     with writer(path) as process:
         committing = commit_when_asked(process, path)

@@ -75,6 +75,32 @@ async def collect(pool: SandboxPool, job: Job) -> list[Item]:
         return [item async for item in items]
 
 
+async def until(condition: Callable[[], bool], what: str) -> None:
+    """Waits for it, on a machine that may be busy."""
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.01)
+    assert condition(), what
+
+
+async def taken_up(pool: SandboxPool, job: Job) -> asyncio.Task[list[Item]]:
+    """The job's task, when its first run is under way (or over)."""
+    compiled = asyncio.Event()
+
+    async def work() -> list[Item]:
+        found: list[Item] = []
+        async with aclosing(pool.execute(job)) as items:
+            async for item in items:
+                found.append(item)
+                compiled.set()
+        return found
+
+    task = asyncio.create_task(work())
+    async with asyncio.timeout(60):
+        await compiled.wait()
+    return task
+
+
 @pytest.fixture(scope="session", params=["local", pytest.param("docker", marks=pytest.mark.docker)])
 def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)

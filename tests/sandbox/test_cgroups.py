@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -23,12 +24,12 @@ def home() -> CgroupHome:
 
 
 def sleeper() -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 
 
 def renamed(home: CgroupHome, namespace: int, owner: int, started: int) -> list[Path]:
     """Groups as an owner elsewhere would name them."""
-    folders = [folder / f"assay-{namespace}-{owner}-{started}-0-0" for folder in home.folders.values()]
+    folders = [folder / f"assay-{namespace}-{owner}-{started}-0-{os.getpid()}" for folder in home.folders.values()]
     for folder in folders:
         folder.mkdir()
     return folders
@@ -54,7 +55,9 @@ def test_only_what_is_surely_stale_is_killed(home: CgroupHome, foreign: bool) ->
             for folder in folders:
                 (folder / "cgroup.procs").write_text(str(process.pid))
             remove_stale(home)
-            assert (process.poll() is None) is foreign
+            if not foreign:
+                assert process.wait(60) == -signal.SIGKILL
+            assert process.poll() == (None if foreign else -signal.SIGKILL)
             assert [folder.exists() for folder in folders] == [foreign] * len(folders)
         finally:
             process.kill()

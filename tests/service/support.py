@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import json
 import signal
 import threading
@@ -26,9 +27,10 @@ MATH = {"type": "math", "answer": "1/2"}
 
 @dataclass
 class Scripted:
-    """Responses: `right`, `wrong`, `fault`, `bug`, `sleep SECONDS`, `wait` (until `go` is set)."""
+    """Responses: `right`, `wrong`, `fault`, `bug`, `sleep SECONDS`, `wait` (until `go` is set), `behind RESPONSE` (until that is graded)."""
 
     seen: list[str] = field(default_factory=list)
+    graded: list[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     go: threading.Event = field(default_factory=threading.Event)
 
@@ -45,9 +47,14 @@ class Scripted:
             elif word == "wait":
                 while not self.go.is_set():
                     await asyncio.sleep(0.005)
+            elif word == "behind":
+                while rest not in self.graded:
+                    await asyncio.sleep(0.005)
+                await asyncio.sleep(0.1)        # and its line is written
         except asyncio.CancelledError:
             self.cancelled.append(text)
             raise
+        self.graded.append(text)
         if word == "bug":
             raise ZeroDivisionError("a bug of the service")
         if word == "fault":
@@ -67,7 +74,7 @@ class Running:
 
     def post(self, path: str, value: Any, **options: Any) -> httpx.Response:
         data = value if isinstance(value, bytes) else json.dumps(value).encode()
-        return httpx.post(self.url + path, content=data, timeout=30, trust_env=False, **options)
+        return httpx.post(self.url + path, content=data, timeout=60, trust_env=False, **options)
 
     def batch(self, rows: list[Any], **options: Any) -> list[dict[str, Any]]:
         answer = self.post("/grade/batch", b"\n".join(row if isinstance(row, bytes) else json.dumps(row).encode() for row in rows), **options)
@@ -79,14 +86,22 @@ class Running:
 
     def until(self, condition: Callable[[Admission], bool]) -> None:
         """Waits until it holds of the admission."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not condition(self.service.admission):
-            assert time.monotonic() < deadline, "not in ten seconds"
+            assert time.monotonic() < deadline, "not in a minute"
             time.sleep(0.002)
 
 
 def row(*responses: Any, **more: Any) -> dict[str, Any]:
     return {"id": "p", "reward": MATH, "responses": list(responses)} | more
+
+
+def ask_and_leave(service: Running, path: str, value: Any, ready: Callable[[Admission], bool]) -> None:
+    """A client that is gone as soon as it holds of the admission, before any answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", int(service.url.rsplit(":", 1)[1]), timeout=60)
+    with contextlib.closing(connection):
+        connection.request("POST", path, json.dumps(value))
+        service.until(ready)
 
 
 @contextlib.contextmanager
@@ -107,5 +122,5 @@ def running(grader: Any, **settings: Any) -> Iterator[Running]:
                 grader.go.set()
             found.terminate()
             found.terminate()       # at once: a slow end is a test of its own
-            thread.join(20)
+            thread.join(60)
             assert not thread.is_alive()

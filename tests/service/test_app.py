@@ -6,7 +6,6 @@ import http.client
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +17,7 @@ from assay.verifiers.grader import Grader
 from assay.verifiers.service.run import bind
 from assay.verifiers.service.settings import Settings, read_token
 
-from .support import MATH, Running, Scripted, row, running
+from .support import MATH, Running, Scripted, ask_and_leave, row, running
 
 pytestmark = pytest.mark.serve
 
@@ -30,7 +29,13 @@ def grader() -> Scripted:
 
 @pytest.fixture
 def service(grader: Scripted) -> Iterator[Running]:
-    with running(grader, queue=8, streams=2, body_bytes=4096, responses=8, idle_s=2.0) as found:
+    with running(grader, queue=8, streams=2, body_bytes=4096, responses=8) as found:
+        yield found
+
+
+@pytest.fixture
+def impatient(grader: Scripted) -> Iterator[Running]:
+    with running(grader, idle_s=2.0) as found:
         yield found
 
 
@@ -87,7 +92,7 @@ def test_too_much_is_413_and_the_connection_survives_to_say_so(service: Running,
         for _ in range(100):
             yield b" " * 1000
 
-    answer = httpx.post(service.url + "/grade", content=drip(), trust_env=False)
+    answer = httpx.post(service.url + "/grade", content=drip(), trust_env=False, timeout=60)
     assert (answer.status_code, answer.json()["error"]["reason"]) == (413, "too_large")
     assert not grader.seen
     assert service.service.admission.held_bytes == 0
@@ -99,9 +104,7 @@ def test_a_full_queue_is_429_at_once_and_then_there_is_room_again(service: Runni
     for thread in waiting:
         thread.start()
     service.until(lambda gate: gate.in_use == 8)
-    started = time.monotonic()
-    answer = service.post("/grade", row("right"))
-    assert time.monotonic() - started < 1
+    answer = service.post("/grade", row("right"))       # while those before it wait on
     assert answer.status_code == 429
     assert int(answer.headers["retry-after"]) >= 1
     assert answer.json()["error"]["reason"] == "queue_full"
@@ -111,12 +114,11 @@ def test_a_full_queue_is_429_at_once_and_then_there_is_room_again(service: Runni
         thread.join()
     assert [answer.status_code for answer in held] == [200, 200]
     assert service.post("/grade", row("right")).status_code == 200
-    assert "assay_queue_refused_total 1" in httpx.get(service.url + "/metrics", trust_env=False).text
+    assert "assay_queue_refused_total 1" in httpx.get(service.url + "/metrics", trust_env=False, timeout=60).text
 
 
 def test_a_client_that_leaves_takes_its_work_with_it(service: Running, grader: Scripted) -> None:
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(service.url + "/grade", json=row("wait", "wait"), timeout=0.3, trust_env=False)
+    ask_and_leave(service, "/grade", row("wait", "wait"), lambda _: grader.seen == ["wait", "wait"])
     service.until(lambda gate: gate.in_use == 0)
     assert grader.cancelled == ["wait", "wait"]
 
@@ -136,23 +138,23 @@ def test_settings_that_make_no_sense(wrong: dict[str, Any]) -> None:
         Settings(**wrong)
 
 
-def test_a_body_that_never_ends_is_408(service: Running) -> None:
-    with socket.create_connection(("127.0.0.1", int(service.url.rsplit(":", 1)[1])), timeout=10) as raw:
+def test_a_body_that_never_ends_is_408(impatient: Running) -> None:
+    with socket.create_connection(("127.0.0.1", int(impatient.url.rsplit(":", 1)[1])), timeout=60) as raw:
         raw.sendall(b"POST /grade HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
         assert raw.recv(4096).startswith(b"HTTP/1.1 408")
-    service.until(lambda gate: gate.held_bytes == 0)
+    impatient.until(lambda gate: gate.held_bytes == 0)
 
 
 def test_unknown_paths_and_methods(service: Running) -> None:
     assert service.post("/nope", {}).status_code == 404
-    assert httpx.get(service.url + "/grade", trust_env=False).status_code == 405
+    assert httpx.get(service.url + "/grade", trust_env=False, timeout=60).status_code == 405
 
 
 # --- batches
 
 
 def test_a_batch_gives_each_grade_its_place_and_says_that_it_is_whole(service: Running) -> None:
-    lines = service.batch([row("sleep 0.2", "wrong", id="a"), b"", b"{bad", row("fault", id="b"), row(id="c")])
+    lines = service.batch([row("behind fault", "wrong", id="a"), b"", b"{bad", row("fault", id="b"), row(id="c")])
     end = lines.pop()
     assert end == {"end": True, "rows": 4, "graded": 3, "rejected": 1, "complete": True}
     errors = [line for line in lines if "error" in line]
@@ -193,7 +195,7 @@ def test_a_line_that_is_too_long_is_one_bad_row(service: Running) -> None:
 
 
 def test_grades_come_while_rows_are_still_sent(service: Running) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", int(service.url.rsplit(":", 1)[1]), timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", int(service.url.rsplit(":", 1)[1]), timeout=60)
     connection.putrequest("POST", "/grade/batch")
     connection.putheader("Transfer-Encoding", "chunked")
     connection.endheaders()
@@ -234,14 +236,13 @@ def test_more_batches_than_there_may_be_are_429(service: Running, grader: Script
 
 
 def test_a_batch_whose_client_leaves_is_cancelled_and_its_places_are_free(service: Running, grader: Scripted) -> None:
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(service.url + "/grade/batch", content=json.dumps(row(*["wait"] * 8)).encode(), timeout=0.3, trust_env=False)
+    ask_and_leave(service, "/grade/batch", row(*["wait"] * 8), lambda gate: gate.open_streams == 1 and len(grader.seen) > 0)
     service.until(lambda gate: gate.open_streams == 0 and gate.in_use == 0)
     assert service.batch([row("right")])[-1]["complete"] is True
 
 
-def test_a_batch_that_stalls_is_ended_and_what_came_is_graded(service: Running) -> None:
-    with socket.create_connection(("127.0.0.1", int(service.url.rsplit(":", 1)[1])), timeout=10) as raw:
+def test_a_batch_that_stalls_is_ended_and_what_came_is_graded(impatient: Running) -> None:
+    with socket.create_connection(("127.0.0.1", int(impatient.url.rsplit(":", 1)[1])), timeout=60) as raw:
         body = json.dumps(row("right")).encode() + b"\n"
         raw.sendall(b"POST /grade/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n" + body)
         data = b""
@@ -258,10 +259,10 @@ def test_a_token_is_asked_of_everything_but_health(grader: Scripted) -> None:
     with running(grader, token="s3cret") as service:
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "s3cret"}, {"Authorization": "Bearer s3cret "[:-3]}):
             assert service.post("/grade", row("right"), headers=headers).status_code == 401
-            assert httpx.get(service.url + "/metrics", headers=headers, trust_env=False).status_code == 401
+            assert httpx.get(service.url + "/metrics", headers=headers, trust_env=False, timeout=60).status_code == 401
         assert not grader.seen
         assert service.post("/grade", row("right"), headers={"Authorization": "Bearer s3cret"}).status_code == 200
-        assert httpx.get(service.url + "/health", trust_env=False).status_code == 200
+        assert httpx.get(service.url + "/health", trust_env=False, timeout=60).status_code == 200
 
 
 def test_a_page_of_the_web_cannot_reach_a_service_without_a_token(service: Running, grader: Scripted) -> None:
@@ -314,11 +315,11 @@ def test_draining_finishes_what_was_accepted_and_refuses_the_rest(service: Runni
     answer = service.post("/grade", row("right"))
     assert (answer.status_code, answer.json()["error"]["reason"]) == (503, "draining")
     assert service.post("/grade/batch", row("right")).status_code == 503
-    assert httpx.get(service.url + "/health", trust_env=False).json()["status"] == "draining"
+    assert httpx.get(service.url + "/health", trust_env=False, timeout=60).json()["status"] == "draining"
     grader.go.set()
     for thread in threads:
         thread.join()
-    service.thread.join(10)
+    service.thread.join(60)
     assert not service.thread.is_alive()
     assert 200 in held
     batch = next(one for one in held if isinstance(one, list))
@@ -333,7 +334,7 @@ def test_draining_has_an_end(grader: Scripted) -> None:
     cut: list[str] = []
 
     def batch(service: Running) -> None:
-        with httpx.stream("POST", service.url + "/grade/batch", content=json.dumps(row("right", "sleep 60")), trust_env=False) as answer:
+        with httpx.stream("POST", service.url + "/grade/batch", content=json.dumps(row("right", "sleep 60")), trust_env=False, timeout=60) as answer:
             try:
                 cut.extend(answer.iter_lines())
             except httpx.RemoteProtocolError:
@@ -344,13 +345,13 @@ def test_draining_has_an_end(grader: Scripted) -> None:
                    threading.Thread(target=batch, args=(service,))]
         for thread in threads:
             thread.start()
-        service.until(lambda gate: gate.in_use == 3)
+        service.until(lambda gate: gate.in_use == 3 and grader.seen.count("sleep 60") == 2)
         service.terminate()
-        service.thread.join(15)
+        service.thread.join(60)
         assert not service.thread.is_alive()
         assert service.server.unfinished == 3
         for thread in threads:
-            thread.join(10)
+            thread.join(60)
     assert (answers[0].status_code, answers[0].json()["error"]["reason"]) == (503, "not_finished")
     assert json.loads(cut[0])["verdict"] == "AC"
     assert not any('"end"' in line for line in cut)

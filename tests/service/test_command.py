@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 pytestmark = pytest.mark.serve
-SLOW = {"reward": {"type": "code", "mode": "stdin", "tests": [{"input": "", "output": "ok\n"}]},
-        "responses": [{"program": "import time; time.sleep(1.5); print('ok')", "language": "python"}]}
+SLOW = {"reward": {"type": "code", "mode": "stdin", "tests": [{"input": "", "output": "ok\n"}], "limits": {"wall_s": 60}},
+        "responses": [{"program": "import time; time.sleep(8); print('ok')", "language": "python"}]}
 
 
 def command(*options: str) -> list[str]:
@@ -41,20 +41,20 @@ def served() -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 def test_sigterm_finishes_what_was_accepted(served: tuple[subprocess.Popen[str], str]) -> None:
     process, url = served
-    http = httpx.Client(base_url=url, headers={"Authorization": "Bearer abc"}, trust_env=False, timeout=30)
+    http = httpx.Client(base_url=url, headers={"Authorization": "Bearer abc"}, trust_env=False, timeout=60)
     assert http.get("/health").json()["status"] == "ok"
     got: list[Any] = []
     thread = threading.Thread(target=lambda: got.append(http.post("/grade", json=SLOW).json()))
     thread.start()
     while http.get("/health").json()["queue"] == 0:
-        pass
+        assert thread.is_alive()
     process.send_signal(signal.SIGTERM)
     while http.get("/health").json()["status"] == "ok":
-        pass
+        assert thread.is_alive()
     assert http.post("/grade", json=SLOW).status_code == 503
     thread.join()
     assert got[0]["grades"][0]["verdict"] == "AC"
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     http.close()
 
 

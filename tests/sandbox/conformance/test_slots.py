@@ -18,7 +18,7 @@ from assay.core.errors import SandboxUnavailable, SlotDied
 from assay.sandbox.execution import Compiled, CompileFailed, Ended, Job, Outcome, TestRun
 from assay.sandbox.languages import Language, languages
 
-from ..conftest import LIMITS, MIB, OWN_MEMORY, Judge, collect
+from ..conftest import LIMITS, MIB, OWN_MEMORY, Item, Judge, collect, taken_up, until
 
 ECHO = "import sys\nprint(sys.stdin.read(), end='')"
 
@@ -147,16 +147,15 @@ def test_no_run_leaves_its_memory_to_the_next_one(judge: Judge, holder: str) -> 
                                   "import os\nfor _ in range(5): os.fork()\nwhile True: pass"])
 def test_cancel(judge: Judge, burn: str) -> None:
     async def cancelled() -> float:
-        job = Job(burn.encode(), "python", "stdin", (TestRun(),) * 3, LIMITS)
-        task = asyncio.create_task(collect(judge.pool, job))
-        await asyncio.sleep(0.3)
+        job = Job(burn.encode(), "python", "stdin", (TestRun(),) * 3, replace(LIMITS, cpu_s=100, wall_s=100))
+        task = await taken_up(judge.pool, job)
         start = time.perf_counter()
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled()
         return time.perf_counter() - start
 
-    assert judge.run(cancelled()) < 1.5
+    assert judge.run(cancelled()) < 45      # rather than its limits
     assert judge.one("import os\nprint(len([p for p in os.listdir('/proc') if p.isdigit()]) <= 4)").stdout == b"True\n"
 
 
@@ -192,15 +191,15 @@ def test_waiting_in_line(judge: Judge) -> None:
 
 def test_slots_run_at_the_same_time(new_judge: Callable[..., Judge]) -> None:
     judge = new_judge(slots=2)
-    job = Job(b"import time\ntime.sleep(0.7)", "python", "stdin", (TestRun(),), LIMITS)
+    source = b"import time\nprint(time.time())\ntime.sleep(5)\nprint(time.time())"
+    job = Job(source, "python", "stdin", (TestRun(),), replace(LIMITS, wall_s=60))
 
-    async def both() -> None:
-        await asyncio.gather(collect(judge.pool, job), collect(judge.pool, job))
+    async def both() -> list[list[Item]]:
+        return await asyncio.gather(collect(judge.pool, job), collect(judge.pool, job))
 
-    judge.run(both())
-    start = time.perf_counter()
-    judge.run(both())
-    assert time.perf_counter() - start < 1.3
+    judge.run(both())       # starts the slots
+    (begun, ended), (other_begun, other_ended) = (map(float, outcomes(list(items))[0].stdout.split()) for items in judge.run(both()))
+    assert begun < other_ended and other_begun < ended
 
 
 def test_a_dead_slot_is_replaced(new_judge: Callable[..., Judge]) -> None:
@@ -208,8 +207,7 @@ def test_a_dead_slot_is_replaced(new_judge: Callable[..., Judge]) -> None:
     assert judge.one(ECHO, b"1").stdout == b"1"
 
     async def killed() -> None:
-        task = asyncio.create_task(collect(judge.pool, Job(b"while True: pass", "python", "stdin", (TestRun(),), LIMITS)))
-        await asyncio.sleep(0.3)
+        task = await taken_up(judge.pool, Job(b"while True: pass", "python", "stdin", (TestRun(),), replace(LIMITS, cpu_s=100, wall_s=100)))
         for session in list(judge.pool._sessions):
             session.link.kill()
         with pytest.raises(SlotDied):
@@ -228,7 +226,7 @@ def test_slots_that_died_while_idle_meet_no_job(new_judge: Callable[..., Judge])
     async def killed() -> None:
         for session in list(judge.pool._sessions):
             session.link.kill()
-        await asyncio.sleep(1.5)
+        await until(lambda: all(session.gone for session in judge.pool._sessions), "their ends were not noticed")
 
     judge.run(both())
     assert len(judge.pool._programs.idle) == 2
@@ -267,7 +265,7 @@ async def main():
     await pool.start()
     source = b"import os, ctypes\\nos.fork()\\nctypes.CDLL(None).prctl(15, b'%s', 0, 0, 0)\\nwhile True: pass" % sys.argv[2].encode()
     print("up", flush=True)
-    async for _ in pool.execute(Job(source, "python", "stdin", (TestRun(),), RunLimits(60, 60, 1 << 28, 1 << 20, 8, 1 << 20))): pass
+    async for _ in pool.execute(Job(source, "python", "stdin", (TestRun(),), RunLimits(600, 600, 1 << 28, 1 << 20, 8, 1 << 20))): pass
 asyncio.run(main())
 """
 
@@ -289,13 +287,13 @@ def test_nothing_survives_the_host_process(backend: str, number: signal.Signals)
     with subprocess.Popen([sys.executable, "-c", SCRIPT, backend, name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/") as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"up\n"
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while len(left(name)) < 2 and time.monotonic() < end:
             time.sleep(0.05)
         assert len(left(name)) == 2
         process.send_signal(number)
-        process.wait(20)
-    end = time.monotonic() + 10
+        process.wait(60)
+    end = time.monotonic() + 60
     while left(name) and time.monotonic() < end:
         time.sleep(0.05)
     assert not left(name)
@@ -329,14 +327,13 @@ def test_language_proves_itself(judge: Judge, language: Language) -> None:
     ("cpp", 'asm(".incbin \\"/etc/shadow\\"");\nint main() {}', "compile_error"), ("c", '#include "main.c"\nint main(void) {}', "compile_error"),
 ])
 def test_compilers_are_held(judge: Judge, language: str, source: str, reason: str) -> None:
-    start = time.monotonic()
     (item,) = judge.program(source, language=language)
     assert isinstance(item, CompileFailed)
     if item.reason != "language_absent":
         assert item.reason in (reason, "compile_limit"), item
         assert "root:" not in item.message
         assert len(item.message) <= 20_000
-    assert time.monotonic() - start < 45
+    assert item.cpu_s < 45      # their limit is 30
 
 
 MAIN = "{ public static void main(String[] a) { System.out.println(new java.util.Scanner(System.in).nextInt() + 1); } }"
@@ -375,8 +372,7 @@ def test_a_cancel_that_is_cancelled_loses_no_slot(new_judge: Callable[..., Judge
         raise asyncio.CancelledError
 
     async def leave() -> None:
-        task = asyncio.create_task(collect(judge.pool, Job(b"import time; time.sleep(60)", "python", "stdin", (TestRun(),), LIMITS)))
-        await asyncio.sleep(0.3)
+        task = await taken_up(judge.pool, Job(b"import time; time.sleep(60)", "python", "stdin", (TestRun(),), replace(LIMITS, wall_s=60)))
         task.cancel()
         await asyncio.wait([task])
 
