@@ -150,8 +150,8 @@ class Exchange:
 
     `partner_first`: the partner ended before the program did; what the program did afterwards may be a consequence. `pondered_s`: CPU
     seconds of the partner since it last said something; `lost_s`: seconds of the program's last wait for an answer in which the partner
-    had no core, or the words were on their way. `said` is what was printed, by whom (True: the program), in order; of a long exchange its beginning, then `omitted`
-    bytes are left out, and `last` is its end.
+    had no core, or the words were on their way. `said` is what was printed, by whom (True: the program), in order; of a long exchange
+    its beginning, then `omitted` bytes are left out, and `last` is its end.
     """
 
     program: Outcome

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import logging
 import os
 import pickle
@@ -18,7 +20,7 @@ from assay import Grade, Grader, Verdict
 from assay.core.errors import UsageError
 from assay.verifiers.adapters.samples import Sample, SampleGrader
 
-from .support import ADD_TEXT, CASES, RIGHT, SCORES, WRONG
+from .support import ADD, ADD_TEXT, CASES, RIGHT, SCORES, WRONG
 
 SAMPLES = [Sample({"answer": reference}, response) for reference, response, _, _ in CASES]
 SOUND = [Sample({"answer": "72"}, r"\boxed{72}"), Sample({"answer": ADD_TEXT}, WRONG), Sample({"answer": ADD_TEXT}, RIGHT)]
@@ -104,11 +106,11 @@ class Broken(Grader):
 @pytest.mark.parametrize(("how", "reason", "says"), [
     ("submit", "internal_error", "RuntimeError: cannot start a thread"), ("raise", "internal_error", "ZeroDivisionError: a bug of ours"),
     ("timeout", "internal_error", "TimeoutError: a bug of ours"), ("cancel", "cancelled", "closed"),
-    ("hang", "no_progress", "no grade came for 1.0 s")])
+    ("hang", "no_progress", "no grade came for 8.0 s")])
 def test_a_broken_grader_is_no_zero(how: str, reason: str, says: str, blocking: bool) -> None:
     broken = Broken("local", slots=1, workers=1)
     broken.how = how
-    samples = SampleGrader(broken, patience_s=1.0)
+    samples = SampleGrader(broken, patience_s=8.0)
     try:
         broken.start_sandbox()
         work = [SOUND[0], Sample({"answer": "72"}, "break"), *SOUND[1:]]
@@ -163,10 +165,15 @@ def test_killed_sandboxes(grader: Grader) -> None:
         kills = 0
 
         def kill() -> None:
+            """When a program runs, for the first time; then at any time."""
             nonlocal kills
             while not stop.is_set() and kills < 6:
+                if kills == 0 and not any(session.busy for session in list(g._engine._pool._sessions)):     # type: ignore[union-attr]
+                    stop.wait(0.01)
+                    continue
                 for child in descendants(os.getpid()) - others:
-                    os.kill(child, signal.SIGKILL)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(child, signal.SIGKILL)
                 kills += 1
                 stop.wait(0.5)
 
@@ -198,11 +205,12 @@ def _note_processes(grader: Grader) -> None:
 
 def test_cancelling_cancels_the_work(grader: Grader) -> None:
     samples = SampleGrader(grader)
-    loop = "```python\nimport time\ntime.sleep(15)\n```"
+    patient = json.dumps({**ADD, "limits": {"wall_s": 100}})
 
     async def main() -> None:
-        task = asyncio.create_task(samples.agrade([Sample({"answer": ADD_TEXT}, f"{loop}\n{n}") for n in range(4)]))
-        await asyncio.sleep(0.3)
+        loops = [f"```python\nimport time\ntime.sleep(90)  # {n}\n```" for n in range(4)]
+        task = asyncio.create_task(samples.agrade([Sample({"answer": patient}, loop) for loop in loops]))
+        await asyncio.sleep(1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -210,18 +218,18 @@ def test_cancelling_cancels_the_work(grader: Grader) -> None:
     started = time.perf_counter()
     asyncio.run(main())
     assert scores(samples.grade(SOUND)) == [1.0, 0.0, 1.0]
-    assert time.perf_counter() - started < 10
+    assert time.perf_counter() - started < 45
 
 
 def test_the_event_loop_goes_on(grader: Grader) -> None:
-    """Others on the loop have their turn while a batch is prepared and graded; timed loosely, the machine may be busy."""
+    """Others on the loop have their turn while a batch is prepared and graded; in CPU time of all threads, the machine may be busy."""
     async def main() -> float:
         worst = 0.0
         task = asyncio.create_task(SampleGrader(grader).agrade(SAMPLES[:4] * 200))
         while not task.done():
-            started = time.perf_counter()
+            started = time.process_time()
             await asyncio.sleep(0)
-            worst = max(worst, time.perf_counter() - started)
+            worst = max(worst, time.process_time() - started)
         assert scores(task.result()) == SCORES[:4] * 200
         return worst
 

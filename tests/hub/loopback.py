@@ -108,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.query = parse_qs(split.query)
         body = self._body()
         stage = stage_of(self.command, split.path)
-        self.answered = 0
+        self.answered, self.noted = 0, (stage, len(body))
         fault = self.hub.faults.due(stage)
         try:
             if fault is not None and fault.delay_s:
@@ -119,7 +119,13 @@ class _Handler(BaseHTTPRequestHandler):
                 self.late = fault if fault is not None and fault.late else None
                 self._route(split.path, body)
         finally:
-            self.hub.requests.append(Request(self.command, split.path, stage, len(body), self.answered))
+            self._note()
+
+    def _note(self) -> None:
+        """In `hub.requests`, before the client has the answer."""
+        if self.noted is not None:
+            self.hub.requests.append(Request(self.command, urlsplit(self.path).path, *self.noted, self.answered))
+            self.noted = None
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _do
 
@@ -168,6 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._fail(late)
             return
         self.answered = status
+        self._note()
         self.send_response(status)
         for key, value in headers.items():
             self.send_header(key, value)

@@ -148,7 +148,7 @@ def test_a_name_that_is_none(catalog_path: Path, name: str) -> None:
 
 def test_interrupted(client: Client, catalog_path: Path, tmp_path: Path) -> None:
     token = client.hub.add_user("ann", orgs=("lab",))
-    client.hub.faults.add(Fault("put", delay_s=20, skip=1, times=1))
+    held = client.hub.faults.add(Fault("put", delay_s=600, skip=1, times=1))
     env = os.environ | environment(client.hub, token, str(tmp_path))
     process = subprocess.Popen([sys.executable, "-c", "from assay.cli import main; main()", "publish", str(catalog_path), "--repo", REPO], env=env,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -157,8 +157,10 @@ def test_interrupted(client: Client, catalog_path: Path, tmp_path: Path) -> None
     while not any(line.startswith("uploaded 1 of 2") for line in lines):
         lines.append(process.stderr.readline())
         assert lines[-1], lines
-    time.sleep(1)
+    while held.times:       # the second is on its way
+        assert process.poll() is None
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 130
     assert said.splitlines()[-1] == (f"assay: interrupted: {REPO} was created and is empty; 1 of 2 files are uploaded and need not be sent again")

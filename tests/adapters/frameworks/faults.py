@@ -86,10 +86,10 @@ class Faulty(Verifier):
         if "# raise" in program.source:
             raise ZeroDivisionError("a bug of ours")
         if "# kill" in program.source:
-            program = Program("import time; time.sleep(3)")
+            program = Program("import time; time.sleep(60)")
             self._pool = Struck(self._pool, kill_slots)
         if "# stop" in program.source:
-            program = Program("import time; time.sleep(3)")
+            program = Program("import time; time.sleep(60)")
             self._pool = Struck(self._pool, _daemons[-1].stop)
         return await super().grade(reward, program)
 
