@@ -2310,8 +2310,12 @@ class Agent:
                     run.starved_s = min(self.starved_s(), now - start) if talk.ended else 0.0
                     return
             if now >= notice:
-                notice = wall_end
-                if self.compiled_fused() is not None:
+                if self.fused is None:
+                    notice = wall_end
+                elif self.compiled_fused() is None:     # on a busy machine it may not have come so far
+                    notice = now + NOTICE_S
+                else:
+                    notice = wall_end
                     self.channel.release()
             if now >= wall_end:
                 waited = self.starved_s() + (talk.waited_s() if talk is not None else 0.0)

@@ -4,13 +4,16 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from assay.sandbox import docker, local
 from assay.sandbox.execution import Compiled, CompileFailed, Ended, Job, Outcome, TestRun
+from assay.sandbox.protocol import boot_bytes
 
 from ..conftest import LIMITS, Judge
 
@@ -53,7 +56,12 @@ def test_no_artifact_from_a_run_that_may_write_no_files(judge: Judge) -> None:
     assert [(o.stdout, o.stderr, o.ended) for o in outcomes if isinstance(o, Outcome)] == [(b"y" * 9 + b"\n", b"", Ended.EXITED)] * 2
 
 
-def test_a_long_first_run_is_heard_of_before_it_ends(judge: Judge) -> None:
+@pytest.mark.parametrize("notice", [b"0.02", b"1e-4"], ids=["", "though it was looked for too early"])
+def test_a_long_first_run_is_heard_of_before_it_ends(new_judge: Callable[[], Judge], monkeypatch: pytest.MonkeyPatch, notice: bytes) -> None:
+    for module in (local, docker):
+        monkeypatch.setattr(module, "boot_bytes", lambda config: boot_bytes(config).replace(b"NOTICE_S = 0.02", b"NOTICE_S = " + notice))
+    judge = new_judge()
+
     async def heard() -> tuple[float, float]:
         source = fresh("import time\ntime.sleep(5)\nprint(time.time())")
         times = []
