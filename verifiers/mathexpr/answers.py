@@ -35,6 +35,8 @@ _TEXT_COMMAND: Final = re.compile(
 _TIME: Final = re.compile(r"(\d{1,2}):(\d{2})\s*(?:([ap])\.?\s?m\.?)?", re.I)
 _RATIO: Final = re.compile(r"\d{1,2}:\d")
 _NO_EXPRESSION: Final = re.compile(r"[$\n;\"=<>]|\\text|(?<![A-Za-z\\])[A-Za-z]{4,}")
+_STRUCTURE: Final = re.compile(r"\\(?:[dtc]?frac|sqrt|[dt]?binom|over|begin|stackrel|overset|underset)(?![A-Za-z])|[\^_]")
+"""Signs whose braces mean something: a text that has them is not compared without its braces."""
 _TEXTUAL: Final = re.compile(r"[^\W\d_]{2,}")
 _UNREADABLE: Final = frozenset({"unbalanced", "empty_group", "empty", "half_a_relation", "unexpected_end", "unexpected_end_of_text", "too_deep"})
 _PROSE: Final = re.compile(r"[A-Za-z]{3,}\s+[A-Za-z]{2,}\s+[A-Za-z]{2,}")
@@ -90,7 +92,7 @@ def compare_texts(gold: str, answer: str, policy: MathPolicy, work: Work, questi
             return Outcome(True, "equal")
     first, second = parsed(a), parsed(b)
     if first.node is None or second.node is None:
-        words_a, words_b = normal_words(cleaned(a)), normal_words(cleaned(b))
+        words_a, words_b = (normal_words(cleaned(text)) if not _STRUCTURE.search(text) else "" for text in (a, b))
         if _TEXTUAL.search(words_a) and _TEXTUAL.search(words_b) and words_equal(words_a, words_b):
             return Outcome(True, "equal")
         if _for_last_tier(first, second):
@@ -290,6 +292,8 @@ def _texts_agree(a: Parsed, b: Parsed) -> bool:
         return isinstance(node, Words) or isinstance(node, Seq) and all(wordy(item) for item in node.items)
 
     if not (wordy(a.node) or wordy(b.node)) or isinstance(a.node, Quant | Sym) and isinstance(b.node, Quant | Sym):
+        return False
+    if _STRUCTURE.search(a.text) or _STRUCTURE.search(b.text):
         return False
     one, other = normal_words(cleaned(a.text)), normal_words(cleaned(b.text))
     return bool(one) and words_equal(one, other)

@@ -588,6 +588,10 @@ def _same_lists(a: Node, b: Node, first: list[Node], second: list[Node], c: Comp
     if all(bare):
         if c.policy.order == "strict":
             return _in_order(first, second, c, depth)
+        names_of = [{_label_key(named.label) for item in items if (named := _named(item))} for items in (first, second)]
+        if len(names_of[0]) == len(names_of[1]) == 1 and names_of[0] != names_of[1] and all(
+                isinstance(name, Sym) for names_there in names_of for name in names_there):
+            return False            # x = 1, 2 against z = 1, 2
         return _without_order(_unlabelled(first), _unlabelled(second), c, depth)
     other = brackets[1] if bare[0] else brackets[0]
     if other == "[]" and len(first) == 2 or other in ("(]", "[)"):
@@ -617,6 +621,8 @@ def _values(items: list[Node]) -> list[Node]:
 def _unlabelled(items: list[Node]) -> list[Node]:
     """`x = 1, 2` and `x = 1, x = 2` are 1, 2."""
     named = [_named(item) for item in items]
+    if any(isinstance(item, Rel) and one is None for one, item in zip(named, items, strict=True)):
+        return items
     if named and named[0] and len({_label_key(one.label) for one in named if one}) == 1:
         return [one.value if one else item for one, item in zip(named, items, strict=True)]
     return items

@@ -307,6 +307,8 @@ class _Parser:
                     node = _times(node, right)
                 elif token.text == "mod":
                     node = Call("mod", (node, right))
+                elif isinstance(node, Num) and isinstance(right, Call) and right.op in ("percent", "deg") and isinstance(right.args[0], Num):
+                    node = Call(right.op, (Call("div", (node, right.args[0])),))       # 25/4% is 6.25 %
                 else:
                     node = Call("div", (node, right))
             elif token.text == "{" and self.peek(1).text == "}":
@@ -326,8 +328,10 @@ class _Parser:
                         and before.kind == "num" and token.kind == "num"):
                     if self.is_op("/") and self.peek(1).kind == "num":      # 3 1/2
                         self.at += 1
-                        below = self.take()
-                        node = _mixed(node, right, Num(below.value or Fraction(0)))
+                        below = self.power()
+                        mark = below.op if isinstance(below, Call) and below.op in ("percent", "deg") else ""       # 3 1/2 %
+                        node = _mixed(node, right, below.args[0] if isinstance(below, Call) and mark else below)
+                        node = Call(mark, (node,)) if mark else node
                         continue
                     raise Unsupported("two_numbers")
                 if isinstance(node, Num) and before.kind == "num" and token.text == "frac" and _is_plain_fraction(right):
@@ -725,7 +729,7 @@ def normal_words(text: str) -> str:
     """Lower case, no formatting, no articles, single spaces, no punctuation at the ends."""
     text = _WORD_DROP.sub(" ", text).lower()
     text = _ARTICLES.sub(" ", text)
-    return re.sub(r"\s+", " ", text).strip(" .,;:!?~-")
+    return re.sub(r"\s+", " ", text).strip(" .,;:!?~").rstrip("- ").removeprefix("- ")
 
 
 def _function(name: str, base: Node | None, inner: Node) -> Node:

@@ -24,6 +24,7 @@ _YES: Final = {"true": "yes", "yes": "yes", "false": "no", "no": "no", "correct"
 _INFINITELY_MANY: Final = frozenset({
     "infinitely many", "infinite", "infinitely many solutions", "infinite solutions", "infinite number of solutions", "infinite number",
     "there are infinitely many solutions", "there are infinitely many", "无数", "无数个", "无穷多个"})
+_HYPHEN: Final = re.compile(r"(?<=[^\W\d_]{2})\s?-\s?(?=[^\W\d_]{2})")
 _AND: Final = re.compile(r"\s*(?:,\s*and\b|,|&|\band\b)\s*")
 _SMALL: Final = {word: n for n, word in enumerate((
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen",
@@ -52,7 +53,7 @@ def _canonical(text: str) -> str:
         return str(value)
     if any(char.isdigit() for char in text):
         return text                     # "1-2" is not "12"
-    return re.sub(r"[\s.;:!?'\"-]+", "", _AND.sub(",", text)).strip(",")
+    return re.sub(r"[\s.;:!?'\"]+", "", _HYPHEN.sub("", _AND.sub(",", text))).strip(",")
 
 
 def words_number(text: str) -> int | Fraction | None:
