@@ -218,6 +218,25 @@ async def batches(address: tuple[str, int], rows: int, size: int, clients: int) 
     return tally
 
 
+async def beside_batches(address: tuple[str, int], rows: int) -> Tally:
+    """Single requests, a hundred a second at most, while batches of `rows` rows in all are graded."""
+    tally = Tally()
+    others = asyncio.create_task(batches(address, rows, 500, 4))
+    connection = Connection(*address)
+    started = time.perf_counter()
+    n = rows
+    while not others.done():
+        asked = time.perf_counter()
+        status, body = await connection.post("/grade", question(n))
+        judge(n, status, body, tally, time.perf_counter() - asked)
+        n += 1
+        await asyncio.sleep(0.01)
+    connection.close()
+    tally.seconds = time.perf_counter() - started
+    tally.answers.update((await others).answers)
+    return tally
+
+
 async def flood(address: tuple[str, int], requests: int) -> Tally:
     """More at once than the queue holds, of programs that take half a second."""
     tally = Tally()
@@ -323,6 +342,10 @@ def main() -> int:
         tally = within(lambda: batches(served.address, chosen.requests, 500, 4))
         told(f"{chosen.requests} rows by `/grade/batch`, 500 a request, 4 connections", tally, "")
         failed |= tally.answers != {"as expected": chosen.requests}
+        tally = within(lambda: beside_batches(served.address, chosen.requests))
+        told("the same, and one `/grade` request after the other beside them", tally,
+             f"added p50 {percentile(tally.added_s, 0.5) * 1e3:.1f} ms, p99 {percentile(tally.added_s, 0.99) * 1e3:.1f} ms")
+        failed |= tally.answers != {"as expected": chosen.requests + len(tally.added_s)}
     finally:
         code = served.stop()
     print(f"\nSIGTERM: exit code {code}\n")
