@@ -726,7 +726,7 @@ def serve(
         from assay.verifiers.service.settings import Settings, read_token
 
         settings = Settings(host=host, port=port, token=read_token(token_file, os.environ), insecure=insecure, queue=queue,
-                            body_bytes=max_body_mb << 20, drain_s=drain_s, unscored=unscored)
+                            ahead=max(32, 4 * (slots or os.cpu_count() or 1)), body_bytes=max_body_mb << 20, drain_s=drain_s, unscored=unscored)
         try:
             grader = Grader(sandbox.value, slots=slots, workers=workers, reward=reward.value, detail=detail.value,
                             python=python, image=image, runtime=runtime, deadline_s=deadline_s)

@@ -6,6 +6,7 @@ import http.client
 import json
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -220,6 +221,20 @@ def test_batches_leave_half_of_the_queue_to_others(service: Running, grader: Scr
     assert service.post("/grade", row("right")).status_code == 200
     grader.go.set()
     thread.join()
+
+
+def test_batches_keep_few_items_with_the_grader(grader: Scripted) -> None:
+    with running(grader, queue=64, ahead=3) as service:
+        answers: list[list[dict[str, Any]]] = []
+        thread = threading.Thread(target=lambda: answers.append(service.batch([row(*["wait"] * 5, id=f"q{n}") for n in range(4)])))
+        thread.start()
+        service.until(lambda gate: gate.in_use == 3)
+        assert service.post("/grade", row("right")).json()["grades"][0]["verdict"] == "AC"
+        assert service.service.admission.in_use == 3 and grader.seen.count("wait") == 3
+        grader.go.set()
+        thread.join()
+        [lines] = answers
+        assert Counter(line.get("id") for line in lines) == {"q0": 5, "q1": 5, "q2": 5, "q3": 5, None: 1} and lines[-1]["complete"]
 
 
 def test_more_batches_than_there_may_be_are_429(service: Running, grader: Scripted) -> None:

@@ -1,7 +1,7 @@
 """Who gets in: a bounded count of accepted work, and the end of it when the service drains.
 
     /grade           enter(n)                 at once, or Refused (429 full, 503 draining)
-    /grade/batch     await enter_stream()     waits for room, first come first served; holds half of the queue at most
+    /grade/batch     await enter_stream()     waits for room, first come first served; holds half of the queue at most, and `ahead` items
 
 Used from one event loop, so it needs no locks.
 """
@@ -34,7 +34,7 @@ class Refused(Exception):
 class Admission:
     """Counts what is accepted and unfinished, up to `capacity`."""
 
-    def __init__(self, capacity: int, streams: int, most_bytes: int = 1 << 30) -> None:
+    def __init__(self, capacity: int, streams: int, ahead: int, most_bytes: int = 1 << 30) -> None:
         self.capacity = capacity
         self.held_bytes = 0
         self._most_bytes = most_bytes
@@ -46,7 +46,7 @@ class Admission:
         self.under_way: set[asyncio.Future[Any]] = set()
         """What `give_up` cancels."""
         self._most_streams = streams
-        self._stream_share = max(1, capacity // 2)
+        self._stream_share = max(1, min(capacity // 2, ahead))
         self._stream_use = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._pace_s = 0.01

@@ -51,7 +51,7 @@ class Service:
 
     def __init__(self, grader: GradesOne, settings: Settings) -> None:
         self.settings = settings
-        self.admission = Admission(settings.queue, settings.streams)
+        self.admission = Admission(settings.queue, settings.streams, settings.ahead)
         self._grader = grader
         self._unscored: Counter[str] = Counter()
         app = FastAPI(title="assay", docs_url=None, redoc_url=None, openapi_url=None)

@@ -26,6 +26,9 @@ class Settings:
     """Responses accepted and not yet graded, of all requests together; one more is answered 429."""
     streams: int = 16
     """`/grade/batch` requests at once. Together they may hold half of the queue, so that they cannot shut out `/grade`."""
+    ahead: int = 64
+    """Items of batches that are with the grader at once, besides that: enough to keep its slots and threads busy, and no more, since a
+    `/grade` request has its turn behind them."""
     body_bytes: int = 32 << 20
     """Largest body, and largest line of a batch: a problem with its tests and responses."""
     responses: int = 1024
@@ -41,7 +44,7 @@ class Settings:
     which stops them or makes them try again. Either way it is counted in `/metrics`."""
 
     def __post_init__(self) -> None:
-        for name in ("queue", "streams", "body_bytes", "responses", "connections", "idle_s", "drain_s"):
+        for name in ("queue", "streams", "ahead", "body_bytes", "responses", "connections", "idle_s", "drain_s"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UsageError(f"{name} must be a number above 0, not {getattr(self, name)!r}")
         if self.unscored is not None and not math.isfinite(self.unscored):
