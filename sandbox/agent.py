@@ -96,7 +96,7 @@ F_ADD_SEALS, F_GET_SEALS, SEALS = 1033, 1034, 1 | 2 | 4 | 8
 MS_NOSUID, MS_NODEV, MNT_DETACH = 2, 4, 2
 SYS_CLONE = {"x86_64": 56, "aarch64": 220}
 SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
-_exit, _write, _ftruncate, _pread = os._exit, os.write, os.ftruncate, os.pread
+_exit, _write, _ftruncate, _pread, _pwrite = os._exit, os.write, os.ftruncate, os.pread, os.pwrite
 settrace, gettrace, setprofile = sys.settrace, sys.gettrace, sys.setprofile
 
 libc = ctypes.PyDLL(None, use_errno=True)       # keeps the GIL: a clone of a thread without it could never run Python
@@ -403,17 +403,21 @@ def play_assert(code: types.CodeType, lead: types.CodeType | None, data: bytes, 
         if contest or lead_space:
             space["__builtins__"] = names_behind(NAMES if contest else vars(builtins), lead_space)
         kept = Kept(names_behind(PREAMBLE if contest else {}, lead_space), lead_space)
-        tests_code, known = judged_code(data)
+        judged = judged_code(data)
+        library = Library(judged)
         exec(code, space)
         target = resolve(space, entry) if entry else None
         settrace(None)                   # a trace function may have any frame jump over any line, the tests' too
         setprofile(None)
-        guard = Guard(known, module, kept, entry)
+        guard = Guard(judged.known, module, kept, entry, library)
         guard.restore(MODULES)
+        for parts in KINDS.values():
+            put_back(parts)
+        library.restore()
         tests = guard.tests = TestSpace(space, entry, guard)
         tests.update({" " + name: guard.operation(name) for name in OPERATIONS})
         tests.update({GIVEN: guard.given, SHOWN: guard.shown})
-        exec(tests_code, tests, tests)
+        exec(judged.code, tests, tests)
         check = tests.get("check")       # of the tests alone: one of the program's decides nothing
         if check is not None:
             check(guard.wrap(target))
@@ -430,13 +434,14 @@ def play_assert(code: types.CodeType, lead: types.CodeType | None, data: bytes, 
 class Guard:
     """What stands between a program and tests that run in its own process: comparisons are the tests', not the program's.
 
-    After each call that a test makes, the builtins are again what they were, and a result must not be an object of a class of the
+    After each call that a test makes, the builtins and what the tests use of modules are again what they were, and a result must not be an object of a class of the
     program's that compares, orders or subtracts by itself, unless the tests name that class (`assert f() == Point(1, 2)`). Comparisons and
     differences of the tests come through here (judged_code): such an object is compared with one of its own class, never with anything else.
     """
 
-    def __init__(self, known: set[str], module: types.ModuleType, kept: Kept, entry: str | None) -> None:
+    def __init__(self, known: set[str], module: types.ModuleType, kept: Kept, entry: str | None, library: Library) -> None:
         self.known, self.module, self.kept, self.entry = known, module, kept, (entry or "").partition(".")[0].replace("()", "")
+        self.library = library
         self.tests: Head = {}
         self.kinds: dict[int, tuple[type, bool]] = {}          # by id: a metaclass may say what its classes equal
         self.ways: dict[int, tuple[type, list[Any], list[Any], bool]] = {id(kind): (kind, [kind], [], False) for kind in CONTAINERS}
@@ -451,23 +456,44 @@ class Guard:
             return target
         if type(target) is types.FunctionType:
             def guarded(*args: Any, **kwargs: Any) -> Any:
-                return self.passed(target(*args, **kwargs))
+                return self.call(target, args, kwargs)
             guarded.__dict__.update(target.__dict__, __wrapped__=target)
-            guarded.__name__, guarded.__qualname__, guarded.__doc__ = target.__name__, target.__qualname__, target.__doc__
+            for name in SHOWN_OF_FUNCTIONS:
+                setattr(guarded, name, getattr(target, name))
             return guarded
         return Guarded(target, self)
 
-    def passed(self, result: Any) -> Any:
+    def call(self, target: Callable[..., Any], args: Sequence[Any], kwargs: Head) -> Any:
+        held = self.library.held() if self.library.patched else None
+        try:
+            result = target(*args, **kwargs)
+        finally:
+            self.put_back(held)
         if gettrace() is not None:
             raise RuntimeError("the function set a trace function, which sees the tests")
         self.kept.restore()
-        return self.given(result)
+        return self.checked(result)
+
+    def put_back(self, held: Held | None) -> None:
+        """What tests use is what it was at their start; where they patch things themselves, what it was before the call."""
+        if held is None:
+            self.restore(BUILTINS)
+            put_back(self.library.late)
+        else:
+            self.restore(held[0])
+            put_back(held[1])
 
     def given(self, value: Any) -> Any:
-        self.restore(BUILTINS)
+        if not self.library.patched:
+            self.put_back(None)
+        return self.checked(value)
+
+    def checked(self, value: Any) -> Any:
         if is_plain(value):
             return value
         for kind in self.kinds_in(value):
+            if id(kind) in KINDS:
+                put_back(KINDS[id(kind)])
             if not self.plain(kind):
                 raise TypeError("the result is a %s, which compares itself; the tests do not know that class" % type_name(kind))
         return value
@@ -607,11 +633,126 @@ OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "Eq": operator.eq, "NotEq": operator.ne, "Lt": operator.lt, "LtE": operator.le, "Gt": operator.gt, "GtE": operator.ge, "Sub": operator.sub,
     "In": lambda left, right: left in right, "NotIn": lambda left, right: left not in right}
 ASKED = re.compile(r"assert|close|equal|approx", re.IGNORECASE)       # functions that compare what they are given
+PATCHING = {"patch", "setattr", "monkeypatch", "MonkeyPatch"}
+SHOWN_OF_FUNCTIONS = ("__name__", "__qualname__", "__doc__", "__module__", "__defaults__", "__kwdefaults__",
+                      "__annotate__" if sys.version_info >= (3, 14) else "__annotations__")
 ASKED_SHALLOWLY = {"abs", "fabs", "max", "min", "round", "float", "int", "complex"}
 
 
-def judged_code(data: bytes) -> tuple[types.CodeType, set[str]]:
-    """The tests' code, in which comparisons and differences pass through the Guard, and the names that it takes from outside.
+class Judged:
+    """Tests, compiled, and what is to be known of them."""
+
+    def __init__(self, code: types.CodeType, known: set[str], imports: set[str], used: set[str], patched: bool) -> None:
+        self.code = code
+        self.known = known               # names that they take from outside
+        self.imports = imports           # modules
+        self.used = used                 # names and attributes
+        self.patched = patched           # they put things in the place of others themselves, as unittest.mock does
+
+
+class Library:
+    """The modules that tests import, loaded before the program runs. What it then changes there (a function, a method, a default, a module put
+    in one's place) is put back before the tests begin; what they use of it by name after each call, too."""
+
+    def __init__(self, judged: Judged) -> None:
+        self.patched = judged.patched
+        self.modules: dict[str, types.ModuleType] = {}
+        for name in sorted(judged.imports):
+            if name.partition(".")[0] in NOT_HELD:
+                continue
+            try:
+                __import__(name)
+            except Exception:            # a name that is no module, or one that is absent: where that matters the tests will say so
+                continue
+            while name:
+                if name in sys.modules:
+                    self.modules[name] = sys.modules[name]
+                name = name.rpartition(".")[0]
+        self.parts: Parts = []
+        self.late: Parts = []
+        seen: set[int] = set()
+        for module in self.modules.values():
+            self.hold_module(module, judged.used, seen)
+
+    def hold_module(self, module: types.ModuleType, used: set[str], seen: set[int]) -> None:
+        home = module.__name__.partition(".")[0]
+        space = vars(module)
+        for name, value in list(space.items()):
+            kind = type(value)
+            parts: Parts = [(space, name, value)]
+            if id(value) in seen:
+                pass
+            elif kind is types.FunctionType:
+                seen.add(id(value))
+                parts += parts_of_function(value)
+            elif isinstance(value, type) and flags_of(value) & HEAP_TYPE and str(value.__module__).partition(".")[0] == home:
+                seen.add(id(value))
+                parts += parts_of_kind(value)
+                if name in used:
+                    self.late += [part for part in parts[1:] if part[1] in used or part[1] in COMPARING]
+            self.parts += parts
+            if name in used:
+                self.late += parts[:1] if isinstance(value, type) else parts
+
+    def restore(self) -> None:
+        sys.modules.update(self.modules)
+        put_back(self.parts)
+
+    def held(self) -> Held:
+        now = [(owner, name, value_of(owner, name)) for owner, name, _value in self.late]
+        return tuple((space, names, tuple(map(space.get, names))) for space, names, _values in BUILTINS), now
+
+
+Parts = list[tuple[Any, str, Any]]      # a module's globals, a class or a function; a name in it; what is there, or ABSENT
+Held = tuple[Sequence[tuple[Head, tuple[str, ...], tuple[Any, ...]]], Parts]
+ABSENT = object()
+NOT_HELD = {"sys", "builtins", "solution", "preamble", "__main__", "main", "__future__"}     # a program may well change sys.stdout
+
+
+def value_of(owner: Any, name: str) -> Any:
+    if type(owner) is dict:
+        return owner.get(name, ABSENT)
+    if isinstance(owner, type):
+        return type.__getattribute__(owner, "__dict__").get(name, ABSENT)
+    return getattr(owner, name)
+
+
+def put_back(parts: Parts) -> None:
+    for owner, name, value in parts:
+        if value_of(owner, name) is value:
+            continue
+        if type(owner) is dict:
+            owner[name] = value
+        elif value is ABSENT:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, value)
+
+
+def parts_of_function(function: types.FunctionType) -> Parts:
+    return [(function, "__code__", function.__code__), (function, "__defaults__", function.__defaults__)]
+
+
+def parts_of_kind(kind: type) -> Parts:
+    space = type.__getattribute__(kind, "__dict__")
+    parts: Parts = [(kind, name, value) for name, value in space.items() if name not in ("__dict__", "__weakref__", "__doc__")]
+    parts += [(kind, name, ABSENT) for name in COMPARING if name not in space]
+    for value in space.values():
+        if type(value) is types.FunctionType:
+            parts += parts_of_function(value)
+    return parts
+
+
+def comparing_kinds(module: types.ModuleType) -> Iterator[tuple[type, Parts]]:
+    """Classes of a module that a program could change, and that compare by themselves."""
+    for kind in vars(module).values():
+        if isinstance(kind, type) and flags_of(kind) & HEAP_TYPE and kind.__module__ == module.__name__:
+            if COMPARING & type.__getattribute__(kind, "__dict__").keys():
+                yield kind, [part for part in parts_of_kind(kind) if part[1] in COMPARING or type(part[0]) is types.FunctionType]
+
+
+def judged_code(data: bytes) -> Judged:
+    """The tests' code, in which comparisons and differences pass through the Guard.
 
     Compiled before anything of the program runs. Of very long or deep tests, which are mostly data, only calls of the program are guarded."""
     if len(data) <= REWRITTEN:
@@ -619,13 +760,16 @@ def judged_code(data: bytes) -> tuple[types.CodeType, set[str]]:
             return rewritten_code(data)
         except RecursionError:           # a syntax tree may be less deep than what compile() takes
             pass
-    return compile(data, "test.py", "exec", 0, True), set()
+    return Judged(compile(data, "test.py", "exec", 0, True), set(), set(), set(), False)
 
 
-def rewritten_code(data: bytes) -> tuple[types.CodeType, set[str]]:
+def rewritten_code(data: bytes) -> Judged:
     tree = ast.parse(data, "test.py")
     loaded: set[str] = set()
     bound: set[str] = set()
+    imports: set[str] = set()
+    used: set[str] = set()
+    patched = False
     todo: list[Any] = [tree]
     while todo:
         node = todo.pop()
@@ -637,6 +781,14 @@ def rewritten_code(data: bytes) -> tuple[types.CodeType, set[str]]:
             bound.add(node.name)
         elif isinstance(node, ast.alias):
             bound.add((node.asname or node.name).partition(".")[0])
+            used.add(node.name)
+        elif isinstance(node, ast.Attribute):
+            used.add(node.attr)
+            patched = patched or not isinstance(node.ctx, ast.Load)
+        elif isinstance(node, ast.Import):
+            imports.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            imports.update((node.module, *("%s.%s" % (node.module, alias.name) for alias in node.names)))
         if isinstance(node, ast.Call):
             called = getattr(node.func, "id", getattr(node.func, "attr", ""))
             through = GIVEN if ASKED.search(called) else SHOWN if called in ASKED_SHALLOWLY else ""
@@ -653,7 +805,9 @@ def rewritten_code(data: bytes) -> tuple[types.CodeType, set[str]]:
                 value = judged_node(value)
                 setattr(node, field, value)
                 todo.append(value)
-    return compile(tree, "test.py", "exec", 0, True), loaded - bound
+    known = loaded - bound
+    imports.update(known.intersection(TRUSTED))          # that the program imports
+    return Judged(compile(tree, "test.py", "exec", 0, True), known, imports, used | loaded, patched or bool(PATCHING & (used | loaded)))
 
 
 def judged_node(node: Any) -> Any:
@@ -723,7 +877,7 @@ class Guarded:
         self.__wrapped__, self._guard = target, guard
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._guard.passed(self.__wrapped__(*args, **kwargs))
+        return self._guard.call(self.__wrapped__, args, kwargs)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__wrapped__, name)
@@ -775,6 +929,7 @@ BUILTIN_NAMES = frozenset(vars(builtins)) - {"__name__", "__doc__", "__spec__", 
 BUILTINS: Sequence[tuple[Head, tuple[str, ...], tuple[Any, ...]]] = ()
 MODULES: Sequence[tuple[Head, tuple[str, ...], tuple[Any, ...]]] = ()
 """What tests compare with, as it was before any program: filled by Agent.start, so by the fork server."""
+KINDS: dict[int, Parts] = {}            # by id: of TRUSTED's classes, those that a program could make equal everything
 TRUSTED = ("cmath", "collections", "copy", "decimal", "fractions", "functools", "itertools", "json", "math", "numbers", "operator", "random",
            "re", "statistics", "string")
 
@@ -783,7 +938,7 @@ def put_record(out: int, answer: bytes) -> None:
     _ftruncate(out, 0)
     at = 0
     while at < len(answer):
-        at += os.pwrite(out, answer[at:at + (1 << 30)], at)
+        at += _pwrite(out, answer[at:at + (1 << 30)], at)
 
 
 def error_line(error: BaseException) -> bytes:
@@ -978,15 +1133,39 @@ def encode_value(value: Any, out: list[str], left: int, depth: int) -> int:
             mark = ","
         text = "}" if mark == "," else "{}"
     else:
-        fields = node_fields(kind)
-        if not fields or depth <= 0:
-            raise NotData("nested too deep" if fields else "an object of type %s" % type_name(kind))
-        return encode_value(node_items(value, fields, left), out, left, depth - 1)
+        if depth <= 0:
+            raise NotData("nested too deep")
+        return encode_value(as_data(value, kind, left), out, left, depth - 1)
     left -= len(text)
     if left < 0:
         raise TooLong
     out.append(text)
     return left
+
+
+def as_data(value: Any, kind: type, left: int) -> Any:
+    """What JSON data an object of another type is: a node its items; one of a subclass that neither compares nor reads by itself (Counter, a named
+    tuple, an IntEnum) what it is as its base; a number of numpy that number. Nothing else is."""
+    fields = node_fields(kind)
+    if fields:
+        return node_items(value, fields, left)
+    base = comparing_base(kind)
+    if base in EXACT:
+        return EXACT[base](value)
+    if base is not None and not reads_otherwise(kind, base):
+        return dict.copy(value) if base is dict else list(base.__iter__(value))
+    number = as_number(value, kind) if type.__getattribute__(kind, "__module__") == "numpy" else None
+    if number is None:
+        raise NotData("an object of type %s" % type_name(kind))
+    return number
+
+
+def reads_otherwise(kind: type, base: Any) -> bool:
+    """Whether a subclass of the program's shows other items than its base holds."""
+    names = {"__iter__", "__len__", "__getitem__"} | ({"items", "keys", "values", "get", "__contains__"} if base is dict else set())
+    own = type.mro(kind)[:type.mro(kind).index(base)]
+    return any(names & type.__getattribute__(each, "__dict__").keys() for each in own
+               if each is not collections.Counter and each is not collections.OrderedDict)
 
 
 def encode_typed(value: Any, out: list[str], left: int, depth: int) -> int:
@@ -1990,14 +2169,15 @@ class Agent:
                 __import__(name)
             except ImportError:
                 pass
+        for name in set(os.environ) - set(ENVIRONMENT):
+            del os.environ[name]
+        site_packages()                  # first: exit() is one of the names
         PREAMBLE.update(preamble())
         NAMES.update(PREAMBLE, **vars(builtins))
         global BUILTINS, MODULES
         BUILTINS = (held_values(builtins),)
         MODULES = (*BUILTINS, *(held_values(sys.modules[name]) for name in TRUSTED if name in sys.modules))
-        for name in set(os.environ) - set(ENVIRONMENT):
-            del os.environ[name]
-        site_packages()
+        KINDS.update((id(kind), parts) for name in TRUSTED if name in sys.modules for kind, parts in comparing_kinds(sys.modules[name]))
         sys.path[:] = [self.config["work"]] + [path for path in sys.path if path]
         sys.dont_write_bytecode = True
         global OWN_STREAMS

@@ -230,7 +230,8 @@ class Session:
             "limits": _limits(job.limits), "compile_limits": language.compile_limits_for_agent(job.limits.memory_bytes), "keep": key,
             "typed": job.typed}
         self._pinned = (key,)
-        alone = language.kind != "python" or not any(word in job.source for word in _LOOKS_FOR_ITSELF)
+        texts = (job.source, *(test.data for test in job.tests if job.mode == "assert"))        # tests may look at the source, too
+        alone = language.kind != "python" or not any(word in text for word in _LOOKS_FOR_ITSELF for text in texts)
         self._own_file = {} if alone else {language.source: job.source}
         artifact = None
         if key not in self._store:

@@ -21,6 +21,7 @@ from ..core.errors import DeadlineExceeded, MachineBusy
 from ..core.problem import CodeTests, Limits, Program, TestCase
 from ..core.verdict import BAD_REFERENCE, CaseResult, Grade, Verdict
 from ..sandbox.execution import Compiled, CompileFailed, Ended, Exchange, Job, Outcome, PartnerFailed, RunLimits, TestRun
+from .assert_tests import fault_of_tests
 from .checkers import check_output, check_value, to_bytes
 from .repeats import FailureOrder
 from .reward import RewardName, RunOrder, missing_for, run_order, score_tests
@@ -253,7 +254,9 @@ def _reference_fault(reward: CodeTests) -> str | None:
     if reward.mode == "assert":
         if not (reward.test_code or "").strip():
             return "no test_code"
-        return "an interactor talks with a program; assert mode runs tests" if isinstance(reward.checker, InteractiveChecker) else None
+        if isinstance(reward.checker, InteractiveChecker):
+            return "an interactor talks with a program; assert mode runs tests"
+        return fault_of_tests(reward.test_code or "")
     if reward.mode == "call" and not reward.entry_point:
         return "call mode without entry_point"
     if not reward.tests:
