@@ -89,7 +89,7 @@ CLONE_PARENT = 0x8000
 LANDLOCK_WRITE_FILE, LANDLOCK_READ_FILE = 2, 4
 LANDLOCK_WRITES = 0x7FF2                # write, remove and make anything, move between folders, truncate
 LANDLOCK_NODES = 0xA40                  # making character and block devices and sockets
-LANDLOCK_TCP, LANDLOCK_SCOPES = 3, 3    # bind and connect; signals to, and abstract sockets of, processes outside
+LANDLOCK_TCP, LANDLOCK_SCOPES, LANDLOCK_SIGNALS = 3, 3, 2    # bind and connect; signals to, and abstract sockets of, processes outside
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
 MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_EXEC = 1, 2, 0x10
 F_ADD_SEALS, F_GET_SEALS, SEALS = 1033, 1034, 1 | 2 | 4 | 8
@@ -169,6 +169,7 @@ def become(want: Head, fds: list[int]) -> None:
         os.setresuid(want["uid"], want["uid"], want["uid"])
     else:                                # the agent's user, without what it may do in its namespace
         libc.syscall(ctypes.c_long(sys_capset), struct.pack("<Ii", 0x20080522, 0), bytes(24))
+        landlock(struct.pack("<QQQ", 0, 0, LANDLOCK_SIGNALS), {})       # none to the fork servers, which are of this user as well
     libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)          # so that /dev/stdin can be opened: what belongs to it is its own
 
 
@@ -411,8 +412,6 @@ def play_assert(code: types.CodeType, lead: types.CodeType | None, data: bytes, 
         setprofile(None)
         guard = Guard(judged.known, module, kept, entry, library)
         guard.restore(MODULES)
-        for parts in KINDS.values():
-            put_back(parts)
         library.restore()
         tests = guard.tests = TestSpace(space, entry, guard)
         tests.update({" " + name: guard.operation(name) for name in OPERATIONS})
@@ -434,9 +433,10 @@ def play_assert(code: types.CodeType, lead: types.CodeType | None, data: bytes, 
 class Guard:
     """What stands between a program and tests that run in its own process: comparisons are the tests', not the program's.
 
-    After each call that a test makes, the builtins and what the tests use of modules are again what they were, and a result must not be an object of a class of the
-    program's that compares, orders or subtracts by itself, unless the tests name that class (`assert f() == Point(1, 2)`). Comparisons and
-    differences of the tests come through here (judged_code): such an object is compared with one of its own class, never with anything else.
+    After each call that a test makes, the builtins and what the tests use of modules are again what they were, and a result must not be an
+    object of a class of the program's that compares, orders or subtracts by itself, unless the tests name that class (`assert f() ==
+    Point(1, 2)`). Comparisons and differences of the tests come through here (judged_code): such an object is compared with one of its own
+    class, never with anything else.
     """
 
     def __init__(self, known: set[str], module: types.ModuleType, kept: Kept, entry: str | None, library: Library) -> None:
@@ -492,8 +492,6 @@ class Guard:
         if is_plain(value):
             return value
         for kind in self.kinds_in(value):
-            if id(kind) in KINDS:
-                put_back(KINDS[id(kind)])
             if not self.plain(kind):
                 raise TypeError("the result is a %s, which compares itself; the tests do not know that class" % type_name(kind))
         return value
@@ -506,6 +504,8 @@ class Guard:
             if is_plain(value) or id(value) in seen:
                 continue
             seen.add(id(value))
+            if id(kind) in KINDS:
+                put_back(KINDS[id(kind)])
             yield kind
             todo.extend(self.inner(value, kind))
 
@@ -1632,7 +1632,15 @@ static int become(void) {
     if (head.uid >= 0) return syscall(SYS_setresuid, head.uid, head.uid, head.uid);
     struct { unsigned version; int pid; } who = { 0x20080522, 0 };
     unsigned none[6] = { 0 };
-    return syscall(SYS_capset, &who, none);
+    if (syscall(SYS_capset, &who, none) != 0) return -1;
+    /* a Landlock domain of its own, where there is Landlock: no signals to the fork servers, which are of this user as well */
+    unsigned long long scope[3] = { 0, 0, 2 };
+    int ruleset = syscall(444, scope, sizeof scope, 0);
+    if (ruleset >= 0) {
+        syscall(446, ruleset, 0);
+        close(ruleset);
+    }
+    return 0;
 }
 
 /* Shares the fork server's memory until it execs; the fork server stands still meanwhile. */
@@ -2159,6 +2167,7 @@ class Agent:
         self.spawner: Blob | None = None
         self.spawner_tried = False
         self.ooms = self.oom_kills()
+        self.modes: dict[str, int] = {}  # of the folders
 
     # ---- start
 
@@ -2184,6 +2193,7 @@ class Agent:
         OWN_STREAMS = (sys.stdout, sys.stderr)
         for folder in self.config["remount"]:
             self.renew(folder)           # of the agent's own: those below may be the machine's, which it cannot take away
+        self.modes = {folder: os.stat(folder).st_mode for folder in self.config["clean"] if os.path.isdir(folder)}
         self.start_server()
         self.channel = Channel(source, sink, self.blobs)
         self.shared_at_first = self.shared_bytes() or 0
@@ -2206,10 +2216,16 @@ class Agent:
         theirs.close()
         if self.sock is not None:
             self.sock.close()
+        self.bound(ours)
         self.server, self.sock = pid, ours
         for fd in self.fds.get("procs", ()):
             os.write(fd, b"%d" % pid)
         self.memory_limit = self.pids_limit = None
+
+    def bound(self, sock: _socket.socket) -> None:
+        """A fork server of the programs' own user may have been stopped by one (without Landlock): no answer is its end."""
+        if self.uid is None:
+            sock.settimeout(STUCK_S)
 
     def ask_server(self, want: Head, fds: list[int]) -> int:
         """Start a program. Returns its pid. Raises Died."""
@@ -2252,6 +2268,7 @@ class Agent:
         job, code = self.job, self.code
         assert job is not None and code is not None and self.sock is not None
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        self.bound(ours)
         source = reopen(self.proc, code.fd)
         text = JOB_MARK + SPAWN_SIZE.pack(0) + marshal.dumps({"argv": [job["language"]["source"]]})
         try:
@@ -2586,7 +2603,10 @@ class Agent:
     def clean(self) -> None:
         for folder in self.config["clean"]:
             try:
-                if os.stat(folder).st_size <= EMPTY_FOLDER:
+                found = os.stat(folder)
+                if found.st_mode != self.modes.get(folder, found.st_mode):      # where programs share the agent's user, it is theirs
+                    os.chmod(folder, stat.S_IMODE(self.modes[folder]))
+                if found.st_size <= EMPTY_FOLDER:
                     continue
                 names = os.listdir(folder)
             except FileNotFoundError:
@@ -2838,6 +2858,8 @@ class Agent:
         ready = self.ready(job, head)
         most = limits["output"]
         data, program = self.blobs[head["data"]], self.code or self.blobs[job["source"]]
+        if self.uid is None:
+            os.fchmod(data.fd, 0o777)    # a program of the agent's user may have changed it, for all that come with this input
         out, err = memfd("stdout"), memfd("stderr")
         fds, extra = [out, err], []
         result, nonce = -1, b""

@@ -4,7 +4,9 @@ Rules, in order:
 - a call of another architecture (32-bit `int 0x80` on a 64-bit machine) kills the process; x32 numbers are ENOSYS;
 - numbers above `_NEWEST`, and gaps, are ENOSYS: a kernel may know calls that this list does not;
 - clone3 is ENOSYS (its flags lie in memory, where a filter cannot look), so libraries fall back to clone, whose namespace flags are refused;
-- the families of `_DENIED` are EPERM, never a kill: programs probe for what they can do without.
+- the families of `_DENIED` are EPERM, never a kill: programs probe for what they can do without;
+- where programs share the user of their fork server (`shared_user`), a process changes limits, niceness, scheduling and cores of itself alone
+  (pid 0): the next program would have what it left there.
 
 The fork server of a slot carries the filter before it starts a program, so a test costs nothing for it (sandbox/agent.py).
 Numbers: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h (aarch64) of Linux 6.12.
@@ -29,6 +31,11 @@ _NAMESPACES: Final = 0x7E020000                                  # CLONE_NEWNS, 
 _AF_UNIX: Final = 1
 _TERMINAL_INPUT: Final = (0x5412, 0x541C)                        # TIOCSTI, TIOCLINUX: typing into someone else's terminal
 _PERSONALITIES: Final = (0, 0xFFFFFFFF)                          # none; asking
+
+_OF_OTHERS: Final = {                                            # name: the argument that is a pid
+    "prlimit64": ((302, 261), 0), "sched_setparam": ((142, 118), 0), "sched_setscheduler": ((144, 119), 0), "sched_setaffinity": ((203, 122), 0),
+    "sched_setattr": ((314, 274), 0), "setpriority": ((141, 140), 1), "ioprio_set": ((251, 30), 1)}
+_BY_USER: Final = {"setpriority": 2, "ioprio_set": 3}            # first arguments: of all processes of a user, 0 is the own one
 
 _CLONE: Final = {"x86_64": 56, "aarch64": 220}
 _CLONE3: Final = 435
@@ -88,7 +95,7 @@ def denied_numbers(machine: str) -> dict[str, int]:
     return {name: number for name, both in _DENIED.items() if (number := both[at]) is not None}
 
 
-def build_filter(machine: str) -> bytes:
+def build_filter(machine: str, shared_user: bool = False) -> bytes:
     """The program for `machine`, an array of struct sock_filter of that machine's byte order (both are little-endian)."""
     out: list[tuple[int, int, int, int]] = []
 
@@ -122,6 +129,16 @@ def build_filter(machine: str) -> bytes:
     refuse_if(_JEQ, _CLONE3, _ENOSYS)
     only(_SOCKETPAIR[machine], _ARG0, (_AF_UNIX,))
     only(_PERSONALITY[machine], _ARG0, _PERSONALITIES)
+    for name, (numbers, at) in _OF_OTHERS.items() if shared_user else ():
+        by_user = name in _BY_USER
+        say(_JEQ, numbers[MACHINES.index(machine)], 0, 6 if by_user else 4)
+        if by_user:
+            say(_LOAD, _ARG0)
+            say(_JEQ, _BY_USER[name], 2, 0)
+        say(_LOAD, (_ARG0, _ARG1)[at])
+        say(_JEQ, 0, 1, 0)
+        say(_RET, _ERRNO | _EPERM)
+        say(_RET, _ALLOW)
     say(_JEQ, _CLONE[machine], 0, 4)
     say(_LOAD, _ARG0)
     say(_JSET, _NAMESPACES, 0, 1)

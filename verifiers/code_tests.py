@@ -217,7 +217,7 @@ class CodeVerifier:
         first = len(record.cases)
         to_check = [(test, outcome.stdout) for test, outcome in zip(tests[first:], outcomes, strict=False)
                     if outcome.ended is Ended.EXITED and outcome.exit_code == 0]
-        said: list[Ruling] = []
+        said: list[Outcome] = []
         if to_check:
             job = validator_job(checker, to_check)
             async with aclosing(self._pool.execute(job)) as results:    # type: ignore[type-var]
@@ -226,10 +226,11 @@ class CodeVerifier:
                         _programs_fault(result)
                         raise BadReference(f"the validator does not compile: {result.reason}: {result.message[:400]}")
                     if isinstance(result, Outcome):
-                        said.append(validator_ruling(result))
+                        said.append(result)
         answers = iter(said)
         for outcome in outcomes:
-            ruling = next(answers) if outcome.ended is Ended.EXITED and outcome.exit_code == 0 else None
+            # one by one: how it ended for a test behind the one that decides does not count
+            ruling = validator_ruling(next(answers)) if outcome.ended is Ended.EXITED and outcome.exit_code == 0 else None
             self._judge(reward, tests, outcome, record, ruling)
             if _over(plan, record):
                 return

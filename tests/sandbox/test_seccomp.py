@@ -18,15 +18,15 @@ PERSONALITY = {"x86_64": 135, "aarch64": 92}
 
 
 @cache
-def instructions(machine: str) -> list[tuple[int, int, int, int]]:
-    return list(struct.iter_unpack("<HBBI", build_filter(machine)))
+def instructions(machine: str, shared_user: bool) -> list[tuple[int, int, int, int]]:
+    return list(struct.iter_unpack("<HBBI", build_filter(machine, shared_user)))
 
 
-def judge(machine: str, number: int, *args: int, arch: int | None = None) -> int:
+def judge(machine: str, number: int, *args: int, arch: int | None = None, shared_user: bool = False) -> int:
     """What the filter answers."""
     data = struct.pack("<iIQ6Q", number - (1 << 32) if number >> 31 else number, ARCH[machine] if arch is None else arch, 0,
                        *(args + (0,) * 6)[:6])
-    code = instructions(machine)
+    code = instructions(machine, shared_user)
     at = accumulator = 0
     while True:
         op, yes, no, value = code[at]
@@ -84,3 +84,23 @@ def test_arguments(machine: str) -> None:
 @pytest.mark.parametrize("machine", MACHINES)
 def test_fits_the_kernel(machine: str) -> None:
     assert len(build_filter(machine)) // 8 <= 4096
+
+
+OF_OTHERS = {"x86_64": {302: 0, 142: 0, 144: 0, 203: 0, 314: 0, 141: 1, 251: 1}, "aarch64": {261: 0, 118: 0, 119: 0, 122: 0, 274: 0, 140: 1, 30: 1}}
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_with_a_shared_user_a_process_changes_itself_alone(machine: str) -> None:
+    denied = set(denied_numbers(machine).values())
+    for number in (*range(280), *OF_OTHERS[machine]):
+        at = OF_OTHERS[machine].get(number)
+        for pid in (0, 1, 77):
+            args = (1, pid) if at else (pid,)
+            alone = judge(machine, number, *args, shared_user=True)
+            assert alone == (EPERM if at is not None and pid else judge(machine, number, *args)), (number, args)
+            if at is not None:
+                assert judge(machine, number, *args) == ALLOW
+    by_user = {"x86_64": {141: 2, 251: 3}, "aarch64": {140: 2, 30: 3}}[machine]
+    for number, which in by_user.items():
+        assert number not in denied
+        assert judge(machine, number, which, 0, shared_user=True) == EPERM

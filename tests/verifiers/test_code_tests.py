@@ -203,6 +203,12 @@ def test_a_validator_that_crashes_is_the_problems_fault(end: Outcome) -> None:
     assert (grade.verdict, grade.reason) == (Verdict.IE, "bad_reference")
 
 
+def test_a_validator_that_crashes_behind_the_test_that_decides_does_not_count() -> None:
+    spec, run = validated(lambda data: exited(code={b"0": 42, b"1": 43}.get(data, 1)))
+    assert judged(Scripted(run), spec).verdict is Verdict.WA
+    assert judged(Scripted(run), spec | {"stop_on_failure": False}).verdict is Verdict.IE
+
+
 def test_a_program_that_crashes_is_not_shown_to_the_validator() -> None:
     spec, run = validated(lambda _data: exited(code=42))
     grade = judged(Scripted(lambda job, n: exited(b"x", code=1) if job.source != b"VALIDATOR" else run(job, n)), spec)

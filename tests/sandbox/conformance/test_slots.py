@@ -341,7 +341,9 @@ MAIN = "{ public static void main(String[] a) { System.out.println(new java.util
 
 @pytest.mark.parametrize("head", [
     "class Any", "public class Other", "package a.b;\npublic final class Other", "package a;\nclass Helper {}\nclass Any",
-    "/**\n * public class ListNode {}\n */\n// public class Node\npublic class Solution", "public interface Shape {}\nclass Main"])
+    "/**\n * public class ListNode {}\n */\n// public class Node\npublic class Solution", "public interface Shape {}\nclass Main",
+    "/* all of\npublic class ListNode {}\nis a comment */\npublic class Solution", "public\nclass Solution", "public class L\u00f6sung",
+    "class Abc { public static void main(String[] a) { System.out.println(9); } }\nclass Main", "public class Solution { int x; }\nclass Driver"])
 def test_a_java_program_may_be_called_anything(judge: Judge, head: str) -> None:
     outcome = judge.one(f"{head} {MAIN}", b"41\n", language="java", limits=replace(LIMITS, cpu_s=10, wall_s=30))
     assert outcome.stdout == b"42\n"
