@@ -53,9 +53,11 @@ def test_a_fault_is_not_shared() -> None:
 
 def test_when_the_first_is_cancelled_another_takes_over() -> None:
     async def main() -> tuple[int, list[Verdict]]:
-        repeats, count = Repeats(), Counter(wait_s=0.05)
+        repeats, count = Repeats(), Counter(wait_s=600)
         tasks = [asyncio.create_task(repeats.once(REWARD, A, count)) for _ in range(3)]
-        await asyncio.sleep(0.01)
+        while not count.calls:
+            await asyncio.sleep(0)
+        count.wait_s = 0.01
         tasks[0].cancel()
         grades = await asyncio.gather(*tasks[1:])
         with pytest.raises(asyncio.CancelledError):
