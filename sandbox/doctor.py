@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Check", "Diagnosis", "diagnose"]
 
 State = Literal["ok", "warn", "missing"]
-DAEMON_TIMEOUT_S = 10
-PROBE_TIMEOUT_S = 30
+DAEMON_TIMEOUT_S = 30
+PROBE_TIMEOUT_S = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +233,7 @@ print(json.dumps([name for name in json.loads(input()) if shutil.which(name) is 
 """
 """Says which of the binaries it is given are absent where it runs."""
 _LIMITS = RunLimits(cpu_s=10, wall_s=20, memory_bytes=256 << 20, output_bytes=1 << 16, processes=16, file_bytes=1 << 20)
-_TRIAL_TIMEOUT_S = 120
+_TRIAL_TIMEOUT_S = 300
 _GET = {"docker": "assay sandbox build --languages all", "local": "apt install what the file in sandbox/languages/ names under `needs`"}
 
 

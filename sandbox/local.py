@@ -57,6 +57,8 @@ _ENVIRONMENT: Final = {
 }
 _INIT: Final = Path(__file__).parent / "local_init.py"
 _KILLED_S: Final = 5.0
+_ANSWERS_S: Final = 120.0
+"""An interpreter that is asked for its version: milliseconds, but on a machine with forty programs a core 30 s were seen."""
 
 
 def default_python() -> str:
@@ -256,7 +258,7 @@ def _prefixes(python: str) -> tuple[str, ...]:
     """The folders of an interpreter outside of /usr. Raises: SandboxUnavailable where it does not run."""
     code = "import sys;print(sys.version_info[:2]>=(3,9));print(sys.base_prefix);print(sys.base_exec_prefix);print(sys.prefix)"
     try:
-        done = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, timeout=30, check=True)
+        done = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, timeout=_ANSWERS_S, check=True)
     except (OSError, subprocess.SubprocessError) as error:
         raise SandboxUnavailable(f"the Python for programs, {python}, does not run: {error}") from error
     recent, *prefixes = done.stdout.split("\n")
