@@ -27,7 +27,7 @@ from .mathexpr.values import OutOfBudget, TooLarge, Undefined, Work, equal, symb
 __all__ = ["GoldReport", "GoldStatus", "check_gold", "check_golds"]
 
 GoldStatus = Literal["readable", "text", "unreadable", "no_value", "unequal"]
-_PROSE: Final = re.compile(r"[A-Za-z]{3,}\s+[A-Za-z]{2,}\s")
+_PROSE: Final = re.compile(r"(?<![A-Za-z])[A-Za-z]{3,}+\s++[A-Za-z]{2,}+\s")
 _BROKEN: Final = ("unbalanced", "empty", "half_a_relation", "unexpected", "too_deep", "too_long", "too_large")
 _WORK_S: Final = 1.0
 

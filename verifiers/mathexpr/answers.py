@@ -25,8 +25,10 @@ __all__ = ["Outcome", "Parsed", "compare_numbers", "compare_texts", "parsed"]
 _QUICK: Final = re.compile(
     r"([-+]?)(?:(\d{1,3}(?:,\d{3})+|\d{1,40})(\.\d{1,40})?|(\.\d{1,40})|\\[dt]?frac\{(-?\d{1,40})\}\{(\d{1,40})\}|(\d{1,40})/(\d{1,40}))", re.A)
 _MAX_NUMBER_CHARS: Final = 200
-_DOLLARS: Final = re.compile(r"\s*(?:\$\$(.*)\$\$|\$([^$]*)\$|\\\((.*)\\\)|\\\[(.*)\\\])\s*\.?\s*", re.S)
-_LETTER: Final = re.compile(r"\(?\s*([A-Za-z])\s*\)?\s*[.:)]?")
+# Of all patterns: a run that two quantifiers in a row may share is given to the first of them for good (`\s*+`), or a text that is one run
+# takes the square of its length, in which no other thread runs.
+_DOLLARS: Final = re.compile(r"(?:\$\$(.*)\$\$|\$([^$]*)\$|\\\((.*)\\\)|\\\[(.*)\\\])\s*+\.?", re.S)
+_LETTER: Final = re.compile(r"\(?\s*+([A-Za-z])\s*+\)?\s*+[.:)]?")
 _SAID_OPTION: Final = re.compile(r"(?:option|choice)\s+(?=\(?[A-J]\)?[.:]?$)", re.I)
 _OPTION: Final = re.compile(r"(?:\(\s*([A-J])\s*\)|([A-J])[.:)](?=\s|\\|\$|\{|$))\s*(.*)", re.S)
 _LETTERS: Final = re.compile(r"\(?[A-J]\)?(?:(?:\s*[,;&]\s*|\s+and\s+|\s*)\(?[A-J]\)?)*")
@@ -39,12 +41,13 @@ _STRUCTURE: Final = re.compile(r"\\(?:[dtc]?frac|sqrt|[dt]?binom|over|begin|stac
 """Signs whose braces mean something: a text that has them is not compared without its braces."""
 _TEXTUAL: Final = re.compile(r"[^\W\d_]{2,}")
 _UNREADABLE: Final = frozenset({"unbalanced", "empty_group", "empty", "half_a_relation", "unexpected_end", "unexpected_end_of_text", "too_deep"})
-_PROSE: Final = re.compile(r"[A-Za-z]{3,}\s+[A-Za-z]{2,}\s+[A-Za-z]{2,}")
+_PROSE: Final = re.compile(r"(?<![A-Za-z])[A-Za-z]{3,}+\s++[A-Za-z]{2,}+\s++[A-Za-z]{2}")
 _LAST_TIER: Final = frozenset({"operator_int", "operator_iint", "operator_sum", "operator_prod", "operator_lim"})
 _WORD: Final = re.compile(r"(?<![A-Za-z\\])[A-Za-z]{4,}|[,;\n$]")
 _BOUNDS: Final = re.compile(r"_\s*\{[^{}]*\}")
 _GROUPED: Final = re.compile(r"-?\d{1,3}(?:,\d{3})+")
-_SPELLED: Final = re.compile(r"^[^\d=]*\band\b[^\d=]*$")
+_AND: Final = re.compile(r"\band\b")
+_NOT_SPELLED: Final = re.compile(r"[\d=]")
 _CIRCLED: Final = re.compile(r"[①-⑳](?:[\s,、;，；和]*[①-⑳])*")
 _DECIMAL_COMMA: Final = re.compile(r"-?\d{1,12},\d{1,12}")
 _PART_COMMA: Final = re.compile(r"-?0,\d{2,12}")
@@ -135,7 +138,7 @@ def _by_number(a: str, plain_a: str, b: str, plain_b: str, policy: MathPolicy) -
 @lru_cache(maxsize=4096)
 def _parsed(text: str) -> Parsed:
     plain = plain_form(text)
-    if _SPELLED.search(text) and (spelled := words_number(normal_words(text))) is not None:
+    if _AND.search(text) and not _NOT_SPELLED.search(text) and (spelled := words_number(normal_words(text))) is not None:
         return Parsed(text, plain, None, Num(Fraction(spelled)))        # one and a half
     try:
         return Parsed(text, plain, _quick(plain), parse(text))
@@ -163,8 +166,9 @@ def parsed(text: str) -> Parsed:
 
 def _undollared(text: str) -> str:
     """What is within the dollars of a text that is one formula; else the text."""
+    text = text.strip()
     whole = _DOLLARS.fullmatch(text)
-    return next(part for part in whole.groups() if part is not None).strip() if whole else text.strip()
+    return next(part for part in whole.groups() if part is not None).strip() if whole else text
 
 
 def _quick(plain: str) -> Fraction | None:

@@ -53,7 +53,7 @@ _BARE_SET: Final = re.compile(r"\\mathbb\s*([A-Z])")
 _DECIMAL_COMMA: Final = re.compile(r"(?<=\d)\{,\}(?=\d)(?!\d{3}(?!\d))")
 _PRIMES: Final = re.compile(r"\^\s*(?:\{\s*(?:\\prime\s*)+\}|\\prime(?![A-Za-z]))")
 _LABEL: Final = re.compile(
-    r"^\s*\\(?:text|textbf|mathrm|mbox)\s*\{[A-Za-z ,']{0,60}(?:\b(?:is|are|equals|about|approximately|roughly|answer)\b\s*:?|:|=)\s*\}(?=\s*\S)")
+    r"^\s*\\(?:text|textbf|mathrm|mbox)\s*\{[A-Za-z ,']{0,60}(?:\b(?:is|are|equals|about|approximately|roughly|answer)\b\s*+:?|:|=)\s*+\}(?=\s*\S)")
 _END: Final = re.compile(r"(?<!\.)[.,;:]\s*$")
 _ROW_GAP: Final = re.compile(r"\\\\\[\s?-?[\d.]{1,6}\s?(?:pt|em|ex|mm|cm)\s?\]")
 _NEXT_LINE: Final = re.compile(r"\$[ \t]*\n\s*\$")

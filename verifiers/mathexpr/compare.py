@@ -334,9 +334,9 @@ def _renamed_values(a: Node, b: Node, c: Comparison) -> bool:
     return c.equal(_plain(substitute(a, {old: Sym(new)})), _plain(b))
 
 
-def _same_residue(a: Call, b: Call) -> bool:
+def _same_residue(a: Call, b: Call, c: Comparison) -> bool:
     """1 mod 3 and 4 mod 3."""
-    values = [_key(arg) for arg in (*a.args, *b.args)]
+    values = [_key(arg, c) for arg in (*a.args, *b.args)]
     if any(value is None or value.denominator != 1 for value in values):
         return a == b
     r, m, s, n = (int(value) for value in values if value is not None)
@@ -479,16 +479,16 @@ def _same_values(a: Node, b: Node, c: Comparison, depth: int) -> bool:
     if isinstance(a, Words) or isinstance(b, Words):
         return _same_words(a, b, c)
     if _is_based(a) or _is_based(b):
-        return _same_based(a, b)
+        return _same_based(a, b, c)
     if isinstance(a, Call) and isinstance(b, Call) and a.op == b.op == "ratio" and len(a.args) == len(b.args) > 2:
         return all(c.equal(Call("mul", (a.args[0], y)), Call("mul", (b.args[0], x))) for x, y in zip(a.args[1:], b.args[1:], strict=True))
     if a == Sym("empty") or b == Sym("empty"):
         return a == b
     if isinstance(a, Call) and isinstance(b, Call) and {a.op, b.op} in ({"pmod"}, {"pmod", "mod"}):
-        return _same_residue(a, b)
+        return _same_residue(a, b, c)
     for one, other in ((a, b), (b, a)):
         if isinstance(one, Call) and one.op == "pmod":
-            return _key(other) is not None and _key(one.args[0]) == _key(other)      # a modulus may be left out, as a unit may
+            return _key(other, c) is not None and _key(one.args[0], c) == _key(other, c)      # a modulus may be left out, as a unit may
     if not isinstance(a, Quant) and not isinstance(b, Quant) and _is_family(a, b):
         return _renamed_values(a, b, c)
     if _same_quantity(a, b, c):
@@ -636,7 +636,7 @@ def _distinct(items: list[Node], c: Comparison, depth: int) -> list[Node]:
     kept: list[Node] = []
     seen: set[object] = set()
     for item in items:
-        key = _key(item)
+        key = _key(item, c)
         if key is not None:
             if key not in seen:
                 seen.add(key)
@@ -646,11 +646,14 @@ def _distinct(items: list[Node], c: Comparison, depth: int) -> list[Node]:
     return kept
 
 
-def _key(node: Node) -> Fraction | None:
+def _key(node: Node, c: Comparison) -> Fraction | None:
+    """Raises: OutOfBudget."""
     if not isinstance(node, Num | Call):
         return None
     try:
-        return exact(node)
+        return exact(node, c.work)
+    except OutOfBudget:
+        raise
     except ArithmeticError:
         return None
 
@@ -659,14 +662,16 @@ def _without_order(first: list[Node], second: list[Node], c: Comparison, depth: 
     if len(first) != len(second):
         return False
     left = list(second)
+    keys = [_key(item, c) for item in left]
     for item in first:
-        key = _key(item)
-        match = next((n for n, other in enumerate(left) if key is not None and key == _key(other)), None) if key is not None else None
+        key = _key(item, c)
+        match = next((n for n, other in enumerate(keys) if key == other), None) if key is not None else None
         if match is None:
             match = next((n for n, other in enumerate(left) if _counted_same(item, other, c, depth)), None)
         if match is None:
             return False
         left.pop(match)
+        keys.pop(match)
     return True
 
 
@@ -764,18 +769,18 @@ def _is_based(node: Node) -> bool:
     return isinstance(node, Based) or isinstance(node, Call) and node.op == "neg" and isinstance(node.args[0], Based)
 
 
-def _same_based(a: Node, b: Node) -> bool:
+def _same_based(a: Node, b: Node, c: Comparison) -> bool:
     """Both with a base: as numbers. One without: the same digits."""
     negative = [isinstance(node, Call) and node.op == "neg" for node in (a, b)]
     if any(negative):
-        return all(negative) and _same_based(*(node.args[0] for node in (a, b) if isinstance(node, Call)))
+        return isinstance(a, Call) and isinstance(b, Call) and all(negative) and _same_based(a.args[0], b.args[0], c)
     if isinstance(a, Based) and isinstance(b, Based):
         return _based_value(a) is not None and _based_value(a) == _based_value(b)
     based, other = (a, b) if isinstance(a, Based) else (b, a)
     assert isinstance(based, Based)
     if isinstance(other, Call) and other.op == "mul":           # 4D
         return based.digits == "".join(str(arg.value) if isinstance(arg, Num) else arg.name if isinstance(arg, Sym) else "?" for arg in other.args)
-    value = _key(other)
+    value = _key(other, c)
     if value is None or value.denominator != 1 or value.numerator.bit_length() > MAX_PRINTED_BITS:
         return False
     return str(value.numerator) == based.digits
@@ -888,18 +893,20 @@ def _rounds_to(decimal: Node, value: Node, c: Comparison) -> bool:
 
     From FLOAT_DIGITS digits on it is a binary float, and so is a fraction of two such integers: then also the last bits are noise.
     """
-    printed = _decimal(decimal) or _float_fraction(decimal)
+    printed = _decimal(decimal, c) or _float_fraction(decimal)
     if printed is None:
         return False
     shown, unit, significant = printed
     as_float = FLOAT_DIGITS <= significant <= FLOAT_DIGITS + 3
-    other = _decimal(value) or _float_fraction(value)
+    other = _decimal(value, c) or _float_fraction(value)
     if other is not None and (not as_float or other[2] >= FLOAT_DIGITS):
         return False
     if significant < (FULL_PRECISION if c.policy.rounding == "off" else 2):
         return False
     try:
-        known: Any = exact(value)
+        known: Any = exact(value, c.work)
+    except OutOfBudget:
+        raise
     except ArithmeticError:
         return False
     if known is None:
@@ -929,7 +936,7 @@ def _float_fraction(node: Node) -> tuple[Fraction, Fraction, int] | None:
     return None
 
 
-def _decimal(node: Node) -> tuple[Fraction, Fraction, int] | None:
+def _decimal(node: Node, c: Comparison) -> tuple[Fraction, Fraction, int] | None:
     """(value, size of the last digit, significant digits) of a printed decimal, possibly times a power of ten."""
     match node:
         case Num(value=value, digits=int(digits)):
@@ -938,11 +945,11 @@ def _decimal(node: Node) -> tuple[Fraction, Fraction, int] | None:
                 return None
             return value, unit, len(str(abs(value / unit).numerator).lstrip("0"))
         case Call(op="neg", args=(inner,)):
-            found = _decimal(inner)
+            found = _decimal(inner, c)
             return (-found[0], found[1], found[2]) if found else None
         case Call(op="mul", args=(mantissa, Call(op="pow", args=(Num(value=base), exponent)))) if base == 10:
-            found = _decimal(mantissa)
-            power = _key(exponent)
+            found = _decimal(mantissa, c)
+            power = _key(exponent, c)
             if found is None or power is None or power.denominator != 1 or abs(power) > 400:
                 return None
             scale = Fraction(10) ** int(power)

@@ -1,5 +1,7 @@
 """LaTeX, plain text or a mix of both -> tokens. Linear; at most MAX_TOKENS of them.
 
+Runs of white space in the patterns are possessive (`\\s*+`): two in a row that may share a run would take the square of its length, or worse.
+
     Token(kind, text, value)     kinds: num sym word cmd op open close sep env end
 """
 from __future__ import annotations
@@ -37,8 +39,8 @@ _NUMBER: Final = re.compile(rf"(?:{_GROUPED}|{_SPACED}|{_COMMAED}|\d+){_TAIL}", 
 _NUMBER_INSIDE: Final = re.compile(rf"(?:{_GROUPED}|\d+){_TAIL}", re.A)
 _REPEATING: Final = re.compile(r"\s*\\(?:overline|dot|bar)\s*\{?(\d{1,40})\}?")
 _ELLIPSIS: Final = re.compile(r"\s*(?:\.{3}|\\l?dots[bc]?(?![A-Za-z]))")
-_PERIOD: Final = re.compile(r"(\d{1,6}?)\1{2,}$")
-_ORDINAL: Final = re.compile(r"(?:st|nd|rd|th)(?![A-Za-z])|\s*\^\s*\{?\s*(?:\\(?:text|mathrm|rm|textrm)\s*\{?)?\s*(?:st|nd|rd|th)\s*\}*")
+_MAX_PERIOD: Final = 6
+_ORDINAL: Final = re.compile(r"(?:st|nd|rd|th)(?![A-Za-z])|\s*+\^\s*+\{?\s*+(?:\\(?:text|mathrm|rm|textrm)\s*+\{?)?\s*+(?:st|nd|rd|th)\s*\}*")
 _COMMAND: Final = re.compile(r"\\([A-Za-z]+)\*?")
 _LETTERS: Final = re.compile(r"[A-Za-z]+")
 _FOREIGN: Final = re.compile(r"[^\W\d_a-zA-Z]+")
@@ -46,7 +48,8 @@ _SPACE: Final = re.compile(r"(?:\s|~|\\[,;:! ]|\\q?quad(?![A-Za-z])|\\space(?![A
 _ENVIRONMENT: Final = re.compile(r"\\(begin|end)\s*\{([A-Za-z]+\*?)\}(?:\s*\{[lcr|\s]*\})?")
 _LEFT: Final = re.compile(r"\\(?:left|bigg?l?|Bigg?l?)(?![a-zA-Z])\s*(\\?[\[({|.<]|\\lbrace|\\lvert|\\langle|\\lfloor|\\lceil|\\vert|\]|\))")
 _RIGHT: Final = re.compile(r"\\(?:right|bigg?r|Bigg?r)(?![a-zA-Z])\s*(\\?[\])}|.>]|\\rbrace|\\rvert|\\rangle|\\rfloor|\\rceil|\\vert|\[|\()")
-_JOINT: Final = re.compile(r"\{((?:\s|~|\\ )*(?:,?\s*and|,?\s*or|,|;)(?:\s|~|\\ )*)\}", re.I)
+_JOINT: Final = re.compile(r"\{((?:\s|~|\\ )*+(?:,\s*+(?:and|or)?|and|or|;)(?:\s|~|\\ )*+)\}", re.I)
+_ONE_LETTER: Final = re.compile(r"\{\s*+~?\s*+([A-Za-z])\s*+\}")
 _AFTER_INTERVAL: Final = re.compile(r"\s*(?:$|[,;.}$]|\\(?:cup|cap|setminus|text|quad|[,;]))")
 _BRACKETS: Final = {
     "(": "(", "[": "[", r"\{": r"\{", r"\lbrace": r"\{", r"\langle": "(", r"\lfloor": "floor", r"\lceil": "ceil", r"\lvert": "|",
@@ -180,8 +183,8 @@ class _Lexer:
         if point and not exponent and (repeat := _REPEATING.match(text, end) or _PERIOD_IN_BRACKETS.match(text, end)) and (
                 repeat[0][0] != "(" or not places or len(repeat[1]) < 3):
             return self._repeating(at, value, places, repeat)
-        if len(places) > 2 and (ellipsis := _ELLIPSIS.match(text, end)) and (period := _PERIOD.search(places)):
-            value += Fraction(int(period[1]), (10 ** len(period[1]) - 1) * 10 ** len(places))      # 0.333... and 0.1666...
+        if len(places) > 2 and (ellipsis := _ELLIPSIS.match(text, end)) and (period := _period(places)):
+            value += Fraction(int(period), (10 ** len(period) - 1) * 10 ** len(places))      # 0.333... and 0.1666...
             digits, end = None, ellipsis.end()
         if exponent:
             if abs(int(exponent)) > MAX_DIGITS:
@@ -267,6 +270,8 @@ class _Lexer:
             return self._add("sep", joint[1].strip().lower() or ",", at, joint.end())
         if command == "mathbb":
             close = self.text.find("}", match.end())
+            if close < 0:
+                raise Unsupported("unbalanced")
             return self._add("sym", "bb" + self.text[match.end() + 1:close].strip(), at, close + 1)
         if command in ("overline", "overrightarrow", "vec", "hat", "bar", "tilde", "widehat", "dot", "underline", "mathcal", "mathfrak",
                        "mathscr", "mathbf", "boldsymbol", "bm", "mathit", "ensuremath", "mathop", "it") and command != "textbf":
@@ -275,7 +280,7 @@ class _Lexer:
                 named[1] in FUNCTIONS and (command == "operatorname" or named[1] not in _ALSO_WORDS)):
             return self._add("cmd", named[1], at, named.end())
         if command in ("mathrm", "rm", "mathsf", "bf"):
-            inside = re.compile(r"\{\s*~?\s*([A-Za-z])\s*\}").match(self.text, match.end())
+            inside = _ONE_LETTER.match(self.text, match.end())
             after_value = bool(self.out) and (self.out[-1].kind == "num" or self.out[-1].text in (")", "}", "pi", "word"))
             if inside and (inside[1] in "eid" or not after_value):
                 return self._add("sym", inside[1], at, inside.end())
@@ -327,6 +332,18 @@ class _Lexer:
         for offset, letter in enumerate(word):
             self._add("sym", letter, at + offset, at + offset + 1)
         return end
+
+
+def _period(places: str) -> str:
+    """What the digits end in three times over or more, as 6 in 1666: the period that begins first, the shortest of these; "" for none."""
+    best, found = len(places), ""
+    for length in range(1, _MAX_PERIOD + 1):
+        period, start = places[-length:], len(places)
+        while start >= length and places.endswith(period, 0, start):
+            start -= length
+        if start <= len(places) - 3 * length and start < best:
+            best, found = start, period
+    return found
 
 
 _FOREIGN_JOINTS: Final = {"и": "and", "или": "or", "和": "and", "与": "and", "或": "or", "或者": "or", "以及": "and"}

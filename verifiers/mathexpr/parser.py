@@ -190,30 +190,26 @@ class _Parser:
     def words(self) -> Node:
         """Text up to the next separator; "three: 5" and "Area = 5" keep only their value."""
         start = self.at
+        level = 0
         while (token := self.peek()).kind not in ("end_of_text", "sep", "end") and not (
                 token.kind == "op" and token.text in ("=", ":", "approx")):
             if token.kind == "word" and token.text.lower() in ("is", "are", "equals") and self.at > start and self.peek(1).kind in (
                     "num", "cmd", "sym", "env"):
                 self.at += 1            # "the answer is 5"
                 return self.side()
-            if token.kind == "close" and self._unopened(start):
+            level += (token.kind == "open") - (token.kind == "close")
+            if level < 0:
                 break
             self.at += 1
         found = self.tokens[start:self.at]
         if not found:
             raise Unsupported("unexpected_" + self.peek().kind)
-        low = [token.text.lower() for token in found if token.kind != "open" and token.kind != "close"]
-        if len(found) > 1 and low and low[0] in _NOISE:
+        first = next((token.text.lower() for token in found if token.kind not in ("open", "close")), "")
+        if len(found) > 1 and first in _NOISE:
             self.at = start + 1
             return self.side()
         raw = self.text[found[0].start:found[-1].end]
         return Words(normal_words(raw))
-
-    def _unopened(self, start: int) -> bool:
-        level = 0
-        for token in self.tokens[start:self.at + 1]:
-            level += (token.kind == "open") - (token.kind == "close")
-        return level < 0
 
     def with_unit(self, node: Node) -> Node:
         if self.peek().kind != "word" and not self._opens_words():

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from .tree import Call, Node, Num, Rel, Seq, SetOf, SetOp, Sym, Words
-from .values import Undefined, Work, equal, exact, number, symbols
+from .values import OutOfBudget, Undefined, Work, equal, exact, number, symbols
 
 __all__ = ["Interval", "RealSet", "as_set", "same_set", "substitute"]
 
@@ -160,7 +160,9 @@ def _linear(left: Node, right: Node, op: str, work: Work) -> RealSet | None:
     values: list[Fraction] = []
     for at in (0, 1, 2, 5):
         try:
-            value = exact(substitute(difference, {name: Num(Fraction(at))}))
+            value = exact(substitute(difference, {name: Num(Fraction(at))}), work)
+        except OutOfBudget:
+            raise
         except ArithmeticError:
             return None
         if value is None:

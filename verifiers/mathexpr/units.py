@@ -80,6 +80,10 @@ _EMPTY_WORDS: Final = frozenset({
     "altogether", "away", "long", "tall", "high", "wide", "deep", "old", "apart", "more", "less", "left", "remaining", "now", "both", "there",
     "are", "is", "way", "ways", "solution", "solutions", "possibility", "possibilities", "value", "values", "time", "times"})
 _SMALL_EXPONENT: Final = re.compile(r"-?[0-9]")
+MAX_FACTORS: Final = 16
+"""Names and exponents of one unit: with more, the factors' products have a million bits. Then it is mere words."""
+MAX_KEPT_CHARS: Final = 200
+"""Longer texts are no units that come again."""
 _FOREIGN: Final = {"厘米": "cm", "米": "m", "千米": "km", "毫米": "mm", "分米": "dm", "小时": "hour", "分钟": "minute", "秒": "s", "天": "day",
                    "元": "yuan", "千克": "kg", "克": "g", "度": "degree", "平方厘米": "cm^2", "平方米": "m^2", "立方厘米": "cm^3", "立方米": "m^3",
                    "升": "L", "毫升": "ml", "人": "people", "年": "year", "月": "month", "周": "week", "角": "jiao", "个": "", "种": "", "次": ""}
@@ -100,9 +104,13 @@ def _lookup(word: str) -> tuple[str, Fraction] | None:
     return None
 
 
-@lru_cache(maxsize=4096)
 def unit_of(text: str) -> Unit:
     """The unit that a text of tokens joined by spaces names: "cm ^ 2", "square feet", "m / s", "children tickets"."""
+    return _unit_of(text) if len(text) <= MAX_KEPT_CHARS else _unit_of.__wrapped__(text)
+
+
+@lru_cache(maxsize=4096)
+def _unit_of(text: str) -> Unit:
     text = _FOREIGN.get(text.replace(" ", ""), text)
     items: list[str] = _ITEM.findall(text.replace("{", " ").replace("}", " ").replace("- ", "-").replace("\\mathrm", " ").replace("\\text", " "))
     dimension: dict[str, Fraction] = {}
@@ -115,6 +123,8 @@ def unit_of(text: str) -> Unit:
     while position < len(items):
         item = items[position]
         position += 1
+        if known > MAX_FACTORS:
+            return Unit(_singular(" ".join(items).lower()), None)
         low = item.lower()
         if item == "/" or low in ("per", "an", "a") and known:
             sign = -1 if item == "/" or low == "per" or sign < 0 else sign
@@ -129,6 +139,7 @@ def unit_of(text: str) -> Unit:
                 extra = (int(exponent) - 1) * last[2]
                 dimension[last[0]] = dimension.get(last[0], Fraction(0)) + extra
                 factor *= last[1] ** extra
+                known += 1
             continue
         if low in ("square", "sq", "squared", "cubic", "cubed", "cu"):
             wanted = 2 if low.startswith("sq") else 3
@@ -136,6 +147,7 @@ def unit_of(text: str) -> Unit:
                 extra = (wanted - 1) * last[2]
                 dimension[last[0]] = dimension.get(last[0], Fraction(0)) + extra
                 factor *= last[1] ** extra
+                known += 1
             else:
                 power = wanted
             continue

@@ -23,8 +23,8 @@ from .tree import Call, Node, Num, Sym, walk
 
 __all__ = ["OutOfBudget", "TooLarge", "Undefined", "Work", "beyond_limits", "equal", "exact", "number", "symbols"]
 
-MAX_BITS: Final = 200_000
-"""Size of an exact number: 2024^4046 has 44,000 bits, 10000! 118,000."""
+MAX_BITS: Final = 150_000
+"""Size of an exact number: 2024^4046 has 44,000 bits, 12000! 146,000. A gcd of two such takes 35 ms, in which no other thread runs."""
 MAX_FACTORIAL: Final = 12_000
 MAX_MAGNITUDE: Final = 20_000_000
 """log2 of the largest value that is evaluated: beyond it only the same spelling is equal."""
@@ -71,10 +71,10 @@ def symbols(node: Node) -> frozenset[str]:
 # -- exact ---------------------------------------------------------------------------------------------------------------------------
 
 
-def exact(node: Node) -> Fraction | None:
-    """Its rational value; None if it is none, or not seen to be one. Raises: Undefined, TooLarge."""
+def exact(node: Node, work: Work) -> Fraction | None:
+    """Its rational value; None if it is none, or not seen to be one. Raises: Undefined, TooLarge, OutOfBudget."""
     try:
-        return _exact(node)
+        return _exact(node, work)
     except _NotRational:
         return None
 
@@ -89,38 +89,44 @@ def _small(value: Fraction) -> Fraction:
     return value
 
 
-def _exact(node: Node) -> Fraction:
+def _exact(node: Node, work: Work) -> Fraction:
     if isinstance(node, Num):
         return node.value
     if not isinstance(node, Call):
         raise _NotRational
+    work.check()        # a few large fractions take seconds
     op, args = node.op, node.args
     if op == "add":
-        return _small(sum((_exact(arg) for arg in args), Fraction(0)))
+        total = Fraction(0)
+        for arg in args:
+            work.check()
+            total = _small(total + _exact(arg, work))
+        return total
     if op in ("mul", "apply"):
         product = Fraction(1)
         for arg in args:
-            product = _small(product * _exact(arg))
+            work.check()
+            product = _small(product * _exact(arg, work))
         return product
     if op == "neg":
-        return -_exact(args[0])
+        return -_exact(args[0], work)
     if op in ("div", "ratio") and len(args) == 2:
-        below = _exact(args[1])
+        below = _exact(args[1], work)
+        above = _exact(args[0], work)
         if below == 0:
-            _exact(args[0])
             raise Undefined
-        return _small(_exact(args[0]) / below)
+        return _small(above / below)
     if op == "percent":
-        return _exact(args[0]) / 100
+        return _exact(args[0], work) / 100
     if op == "pow":
-        base = _exact(args[0])
+        base = _exact(args[0], work)
         if base == 1 and not any(isinstance(one, Sym) for one in walk(args[1])):
             return base             # whatever the exponent: it need not be evaluated
-        return _exact_power(base, _exact(args[1]))
+        return _exact_power(base, _exact(args[1], work))
     if op == "root":
-        return _exact_root(_exact(args[0]), _exact(args[1]))
+        return _exact_root(_exact(args[0], work), _exact(args[1], work))
     if op == "fact":
-        value = _exact(args[0])
+        value = _exact(args[0], work)
         if value.denominator != 1:
             raise _NotRational
         if value < 0:
@@ -129,7 +135,7 @@ def _exact(node: Node) -> Fraction:
             raise TooLarge
         return Fraction(math.factorial(int(value)))
     if op == "fact2":
-        value = _exact(args[0])
+        value = _exact(args[0], work)
         if value.denominator != 1:
             raise _NotRational
         if value < -1:
@@ -138,13 +144,13 @@ def _exact(node: Node) -> Fraction:
             raise TooLarge
         return Fraction(math.prod(range(int(value), 0, -2)))
     if op == "abs":
-        return abs(_exact(args[0]))
+        return abs(_exact(args[0], work))
     if op == "floor":
-        return Fraction(math.floor(_exact(args[0])))
+        return Fraction(math.floor(_exact(args[0], work)))
     if op == "ceil":
-        return Fraction(math.ceil(_exact(args[0])))
+        return Fraction(math.ceil(_exact(args[0], work)))
     if op == "binom":
-        above, below = _exact(args[0]), _exact(args[1])
+        above, below = _exact(args[0], work), _exact(args[1], work)
         if above.denominator != 1 or below.denominator != 1 or above < 0:
             raise _NotRational
         if below < 0 or below > above:
@@ -153,10 +159,10 @@ def _exact(node: Node) -> Fraction:
             raise TooLarge
         return Fraction(math.comb(int(above), int(below)))
     if op in ("max", "min"):
-        values = [_exact(arg) for arg in args]
+        values = [_exact(arg, work) for arg in args]
         return max(values) if op == "max" else min(values)
     if op in ("gcd", "lcm", "mod"):
-        whole = [_exact(arg) for arg in args]
+        whole = [_exact(arg, work) for arg in args]
         if any(value.denominator != 1 for value in whole):
             raise _NotRational
         integers = [int(value) for value in whole]
@@ -164,7 +170,13 @@ def _exact(node: Node) -> Fraction:
             if integers[1] == 0:
                 raise Undefined
             return Fraction(integers[0] % integers[1])
-        return _small(Fraction(math.gcd(*integers) if op == "gcd" else math.lcm(*integers)))
+        found = integers[0]
+        for other in integers[1:]:
+            work.check()
+            found = math.gcd(found, other) if op == "gcd" else math.lcm(found, other)
+            if found.bit_length() > MAX_BITS:
+                raise TooLarge
+        return Fraction(abs(found))
     raise _NotRational
 
 
@@ -257,7 +269,7 @@ def _point_modulo(name: str, sample: int) -> int:
     return _drawn("modulo", name, sample) % (_prime() - 3) + 2
 
 
-def _modulo(node: Node, sample: int, p: int) -> int:
+def _modulo(node: Node, sample: int, p: int, work: Work) -> int:
     match node:
         case Num(value=value):
             below = value.denominator % p
@@ -269,29 +281,31 @@ def _modulo(node: Node, sample: int, p: int) -> int:
                 raise _NotRational
             return _point_modulo(name, sample)
         case Call(op="add", args=args):
-            return sum(_modulo(arg, sample, p) for arg in args) % p
+            return sum(_modulo(arg, sample, p, work) for arg in args) % p
         case Call(op="mul" | "apply", args=args):
             product = 1
             for arg in args:
-                product = product * _modulo(arg, sample, p) % p
+                product = product * _modulo(arg, sample, p, work) % p
             return product
         case Call(op="neg", args=(arg,)):
-            return -_modulo(arg, sample, p) % p
+            return -_modulo(arg, sample, p, work) % p
         case Call(op="percent", args=(arg,)):
-            return _modulo(arg, sample, p) * pow(100, -1, p) % p
+            return _modulo(arg, sample, p, work) * pow(100, -1, p) % p
         case Call(op="div", args=(above, below_node)):
-            below = _modulo(below_node, sample, p)
+            below = _modulo(below_node, sample, p, work)
             if below == 0:
                 raise _NotRational
-            return _modulo(above, sample, p) * pow(below, -1, p) % p
+            return _modulo(above, sample, p, work) * pow(below, -1, p) % p
         case Call(op="pow", args=(base, exponent)):
-            power = _exact(exponent)
+            power = _exact(exponent, work)
             if power.denominator != 1:
                 raise _NotRational
-            residue = _modulo(base, sample, p)
-            if residue == 0 and power <= 0:
-                raise _NotRational
-            return pow(residue, power.numerator, p)
+            residue = _modulo(base, sample, p, work)
+            if residue == 0:
+                if power <= 0:
+                    raise _NotRational
+                return 0
+            return pow(residue, power.numerator % (p - 1), p)      # Fermat: an exponent may have 150,000 bits
         case _:
             raise _NotRational
 
@@ -317,9 +331,8 @@ class _Numeric:
 
     def value(self, node: Node, point: dict[str, Any], work: Work, real: bool) -> Any:
         """An mpf or mpc. Raises: Undefined, TooLarge, OutOfBudget."""
-        work.check()
         try:
-            result = self._value(node, point, real)
+            result = self._value(node, point, work, real)
         except self.mpf_error as error:
             raise Undefined from error
         except RecursionError as error:
@@ -340,8 +353,9 @@ class _Numeric:
         """About log2 of its absolute value."""
         return 0 if value == 0 else int(self.mp.mag(value))
 
-    def _value(self, node: Node, point: dict[str, Any], real: bool) -> Any:
+    def _value(self, node: Node, point: dict[str, Any], work: Work, real: bool) -> Any:
         mp = self.mp
+        work.check()        # at each node: a factorial of a root takes milliseconds
         if isinstance(node, Num):
             return mp.mpf(node.value.numerator) / node.value.denominator if node.value.denominator != 1 else mp.mpf(node.value.numerator)
         if isinstance(node, Sym):
@@ -361,8 +375,8 @@ class _Numeric:
             raise Undefined
         op = node.op
         if op == "pow":
-            return self._power(node, point, real)
-        args = [self._value(arg, point, real) for arg in node.args]
+            return self._power(node, point, work, real)
+        args = [self._value(arg, point, work, real) for arg in node.args]
         if op == "add":
             total = args[0]
             for arg in args[1:]:
@@ -417,13 +431,13 @@ class _Numeric:
             raise Undefined
         return self._checked(getattr(mp, function)(args[0]), real)
 
-    def _power(self, node: Call, point: dict[str, Any], real: bool) -> Any:
+    def _power(self, node: Call, point: dict[str, Any], work: Work, real: bool) -> Any:
         mp = self.mp
-        base = self._value(node.args[0], point, real)
+        base = self._value(node.args[0], point, work, real)
         try:
-            exponent = _exact(node.args[1])
+            exponent = _exact(node.args[1], work)
         except (_NotRational, Undefined):
-            power = self._value(node.args[1], point, real)
+            power = self._value(node.args[1], point, work, real)
         else:
             if exponent.denominator != 1 and base != 0 and isinstance(base, mp.mpf) and base < 0 and exponent.denominator % 2 == 1:
                 self._limit(base, mp.mpf(exponent.numerator) / exponent.denominator)
@@ -576,13 +590,13 @@ def equal(left: Node, right: Node, work: Work) -> bool:
     if len(walk(left)) + len(walk(right)) > MAX_NODES:
         raise TooLarge
     if not names:
-        a, b = exact(left), exact(right)
+        a, b = exact(left, work), exact(right, work)
         if a is not None and b is not None:
             return a == b
     else:
         try:
             p = _prime()
-            return all(_modulo(left, sample, p) == _modulo(right, sample, p) for sample in (0, 1))
+            return all(_modulo(left, sample, p, work) == _modulo(right, sample, p, work) for sample in (0, 1))
         except (_NotRational, Undefined, TooLarge):
             pass
     return _equal_numerically(left, right, sorted(names), work)
