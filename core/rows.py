@@ -115,6 +115,8 @@ def parse_row(row: Mapping[str, Any], where: str) -> ProblemRow:
             "solutions": tuple(_solutions(row.get("solutions"), where)), "source": _provenance(row)})
     except ValidationError as error:
         raise RowError(f"{where}: {_explain(error, row)}") from None
+    except RecursionError:
+        raise RowError(f"{where}: nested too deep") from None
     return ProblemRow(problem, tuple(_responses(row.get("responses"), where)), extra)
 
 
@@ -226,8 +228,8 @@ def _from_column(key: str, value: Any) -> Any:
     if key in ("reward", "responses", "solutions") and isinstance(value, str):
         try:
             return json.loads(value)
-        except ValueError:
-            return value
+        except (ValueError, RecursionError):
+            return value        # refused as what it is: text
     return _without_nulls(value) if key == "reward" else value
 
 

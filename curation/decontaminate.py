@@ -37,8 +37,8 @@ _DISTINCT: Final = 6
 _DRAWING: Final = re.compile(r"\[asy\].*?(?:\[/asy\]|\Z)", re.S)
 _ANSWER_FORM: Final = re.compile(
     r"(?:(?:(?:can|may|could)\s+be|is)\s+)?(?:(?:uniquely\s+)?(?:written|expressed)\s+)?(?:(?:as|in\s+the\s+form)\s+)?(?:\$[^$]{1,80}\$,?\s*)?"
-    r"(?:where|such\s+that)\b(?=[^?]{0,250}?\b(?:prime|coprime|integers?|divisible|square-?free)\b)[^?]{0,300}?\b(?:find|compute|determine|what\s+is)\s+(?:the\s+value\s+of\s+)?"
-    r"\$?\s*[a-z](?:\s*[+-]\s*[a-z])+\s*\$?\s*[.?]?", re.I)
+    r"(?:where|such\s+that)\b(?=[^?]{0,250}?\b(?:prime|coprime|integers?|divisible|square-?free)\b)[^?]{0,300}?\b(?:find|compute|determine|what\s+is)\s++(?:the\s+value\s+of\s++)?"
+    r"\$?\s*+[a-z](?:\s*+[+-]\s*+[a-z])+\s*+\$?\s*+[.?]?", re.I)
 """How a competition asks for an answer that is no integer: in every other problem, so no sign of a copy."""
 _LONG: Final = 100_000
 """No competition problem is so long, and the pattern above could take minutes for a hostile one."""

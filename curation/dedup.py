@@ -39,7 +39,7 @@ _ENDS: Final = frozenset(".:?!`")
 _HELD: Final = 4096
 """Prompts whose shingles are kept for the next comparison."""
 _POOR_GOLD: Final = re.compile(
-    r"\W*(?:text\W*)?(?:true|false|yes|no|even|odd|both|none|neither|always|sometimes|never|positive|negative|[a-j]|)\W*", re.I)
+    r"\W*+(?:text\W*+)?(?:true|false|yes|no|even|odd|both|none|neither|always|sometimes|never|positive|negative|[a-j]|)\W*", re.I)
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ async def read_frame(reader: Reader) -> Frame:
     data = await reader.readexactly(size)
     try:
         return Frame(Kind(kind), json.loads(data[:text]), data[text:])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProtocolError(str(error)) from error
 
 

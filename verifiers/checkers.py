@@ -18,7 +18,7 @@ from ..core.checkers import Checker, ExactChecker, FloatChecker, JsonChecker, Lc
 
 __all__ = ["check_output", "check_value", "to_bytes"]
 
-_NUMBER: Final = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_NUMBER: Final = re.compile(rb"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]+)?")    # linear: a token may be a whole output
 _INTEGER: Final = re.compile(rb"[+-]?[0-9]{1,400}")
 _JSON_SLACK: Final = 32
 """The same JSON value is at most this many times longer in another spelling: a number has 1 to about 25 characters."""

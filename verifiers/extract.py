@@ -28,8 +28,9 @@ MAX_PARSE_CHARS: Final = 200_000
 """A text without a fence is parsed as Python only up to this size."""
 _END_OF_THOUGHT: Final = "</think>"
 _THOUGHT: Final = "<think>"
-_FENCE: Final = re.compile(r"^(?P<indent>[ \t]{0,8})(?P<marks>`{3,}|~{3,})[ \t]*(?P<tag>[^\n`]*)$"
-                           r"|(?P<behind>`{3,})(?P<language>[A-Za-z+#]{1,12}[0-9]{0,2})?[ \t]*$", re.M)
+# Runs of marks are taken whole or not at all: else a response of 100,000 backticks is looked at for a minute, in which no other thread runs.
+_FENCE: Final = re.compile(r"^(?P<indent>[ \t]{0,8})(?P<marks>`{3,}+|~{3,}+)(?P<tag>[^\n`]*+)$"
+                           r"|(?<!`)(?P<behind>`{3,}+)(?P<language>[A-Za-z+#]{1,12}[0-9]{0,2})?[ \t]*+$", re.M)
 _ANSWER_TAGS: Final = re.compile(r"\s*<answer>(.*)</answer>\s*", re.S | re.I)
 _LANGUAGES: Final = {
     "python": "python", "py": "python", "python3": "python", "py3": "python", "python2": "python", "pypy": "pypy", "pypy3": "pypy",

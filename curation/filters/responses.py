@@ -15,9 +15,10 @@ _SCRIPTS: Final = {
     "Chinese": r"㐀-鿿豈-﫿", "Japanese": r"぀-ヿ", "Korean": r"가-힯", "Cyrillic": r"Ѐ-ӿ", "Arabic": r"؀-ۿ",
     "Hebrew": r"֐-׿", "Devanagari": r"ऀ-ॿ", "Thai": r"฀-๿"}
 _LETTERS: Final = {name: re.compile(f"[{ranges}]") for name, ranges in _SCRIPTS.items()}
-_NO_PROSE: Final = re.compile(r"```.*?(?:```|\Z)|\$\$.*?\$\$|\$[^$\n]*\$|\\\[.*?\\\]|\\\(.*?\\\)|\\[a-zA-Z]+|`[^`\n]*`", re.S)
+_NO_PROSE: Final = re.compile(r"```|\$\$|\$[^$\n]*\$|\\\[|\\\(|\\[a-zA-Z]+|`[^`\n]*`")
+_CLOSERS: Final = {"```": "```", "$$": "$$", "\\[": "\\]", "\\(": "\\)"}
 _LATIN_WORD: Final = re.compile(r"[A-Za-z\u00c0-\u024f]{2,}")
-_LATIN_SENTENCE: Final = re.compile(r"(?:[A-Za-z\u00c0-\u024f']+[ ,;]+){14}[A-Za-z\u00c0-\u024f']+")
+_LATIN_SENTENCE: Final = re.compile(r"(?<![A-Za-z\u00c0-\u024f'])(?:[A-Za-z\u00c0-\u024f']++[ ,;]++){14}[A-Za-z\u00c0-\u024f']+")
 _LEAST: Final = 4
 """Letters of a foreign script that are more than a slip of one word ..."""
 _SHARE: Final = 0.005
@@ -34,7 +35,7 @@ _LENGTH: Final = frozenset({"length", "max_tokens", "max_length"})
 
 def mixed_language(query: str, response: str) -> str:
     """What tells that the response is not in the language of its query all through, or ""."""
-    prose = _NO_PROSE.sub(" ", response[:_LONG])
+    prose = _prose(response[:_LONG])
     counts = Counter({name: len(pattern.findall(prose)) for name, pattern in _LETTERS.items()})
     asked = {name for name, pattern in _LETTERS.items() if pattern.search(query)}
     if "Japanese" in asked:
@@ -51,8 +52,30 @@ def mixed_language(query: str, response: str) -> str:
     return ""
 
 
+def _prose(text: str) -> str:
+    """The text without code and mathematics. What closes neither is looked for once, not for each that opens: this is linear."""
+    parts: list[str] = []
+    missing: set[str] = set()
+    start = at = 0
+    while mark := _NO_PROSE.search(text, at):
+        at = mark.end()
+        if close := _CLOSERS.get(mark[0]):
+            end = -1 if close in missing else text.find(close, at)
+            if end >= 0:
+                at = end + len(close)
+            elif close == "```":
+                at = len(text)
+            else:
+                missing.add(close)
+                if close != "$$":
+                    continue        # \\( alone is left as it is
+        parts.append(text[start:mark.start()])
+        start = at
+    return " ".join([*parts, text[start:]])
+
+
 def _main_script(text: str) -> str:
-    prose = _NO_PROSE.sub(" ", text)
+    prose = _prose(text)
     counts = Counter({name: len(pattern.findall(prose)) for name, pattern in _LETTERS.items()})
     counts["Latin"] = len(_LATIN_WORD.findall(prose))       # words here, letters there: a Chinese character is about a word
     return counts.most_common(1)[0][0] if counts.total() else ""

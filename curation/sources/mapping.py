@@ -244,7 +244,7 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-_QUANTITY: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.I)
+_QUANTITY: Final = re.compile(r"\s*+(\d++(?:\.\d+)?)\s*+([a-z]*)\s*", re.I)
 _TIME_UNITS: Final = {"": 1.0, "s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "millisecond": 1e-3, "milliseconds": 1e-3}
 _MEMORY_UNITS: Final = {"mb": 1.0, "megabyte": 1.0, "megabytes": 1.0, "mib": 1.0, "kb": 2.0**-10, "kilobyte": 2.0**-10, "kilobytes": 2.0**-10,
                         "kib": 2.0**-10, "gb": 1024.0, "gigabyte": 1024.0, "gigabytes": 1024.0, "gib": 1024.0, "bytes": 2.0**-20, "b": 2.0**-20}

@@ -29,11 +29,11 @@ from .leetcode import with_helpers
 
 __all__ = ["reward_of_tests"]
 
-_FROM_SOLUTION: Final = re.compile(r"^\s*from\s+solution\s+import\b", re.M)
+_FROM_SOLUTION: Final = re.compile(r"^[^\S\n]*+from\s+solution\s+import\b", re.M)
 _MOST_UNPACKED: Final = 512 << 20
 """Bytes of packed tests: the largest of LiveCodeBench are far below, a bomb is far above."""
 _NO_TESTS: Final[dict[str, Any]] = {"type": "code", "mode": "stdin", "tests": []}
-_CALL_AT_END: Final = re.compile(r"\n\s*check\(\s*([A-Za-z_][\w.]*(?:\(\))?(?:\.\w+)*)\s*\)\s*\Z")
+_CALL_AT_END: Final = re.compile(r"\n[^\S\n]*+check\(\s*([A-Za-z_][\w.]*+(?:\(\))?(?:\.\w++)*+)\s*\)\s*\Z")
 _INSTANCE: Final = re.compile(r"\A([A-Za-z_]\w*)\(\)\.([A-Za-z_]\w*)\Z")
 
 
@@ -155,7 +155,8 @@ def _asserts(asserts: list[Any], setup: str) -> dict[str, Any]:
 def _check(code: str, entry_point: str | None, preamble: str) -> dict[str, Any]:
     """`check(candidate)` is called by the judge; a call that closes the code names the candidate and is taken off."""
     if (call := _CALL_AT_END.search(code)) and not entry_point:
-        code, entry_point = code[:call.start()] + "\n", call[1]
+        before = code[:call.start() + 1]
+        code, entry_point = code[:before.index("\n", len(before.rstrip()))] + "\n", call[1]
     if "assert" not in code:
         return dict(_NO_TESTS)
     reward = {"type": "code", "mode": "assert", "test_code": with_helpers(code, preamble)}

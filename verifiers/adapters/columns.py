@@ -43,7 +43,7 @@ KNOWN_SOURCES: Final[Mapping[str, str]] = {
 }
 """Data sources whose references have the one or the other shape; those of verl's own scorer among them."""
 _MISSING: Final = frozenset({"None", "null", "nan", "NaN", "<NA>", "undefined"})
-_OBJECT: Final = re.compile(r"""\s*\[?\s*\{\s*(["'])\w+\1\s*(:|\Z)""")
+_OBJECT: Final = re.compile(r"""\s*+\[?\s*+\{\s*(["'])\w+\1\s*(:|\Z)""")
 """An object as JSON cut off, as Python prints it, or in a list."""
 _NESTED: Final = ("reward_model", "reward_spec")
 _HELD: Final = 2048
@@ -86,6 +86,12 @@ class Reader:
 
     def spec(self, columns: Mapping[str, Any]) -> MathAnswer | CodeTests:
         """Raises: SampleFault: `no_reference`, `unknown_data_source` or `bad_reference`."""
+        try:
+            return self._spec(columns)
+        except RecursionError:
+            raise SampleFault(BAD_REFERENCE, "a reference that is nested too deep") from None
+
+    def _spec(self, columns: Mapping[str, Any]) -> MathAnswer | CodeTests:
         value = self._reference(columns)
         source = columns.get("data_source")
         key = _key(value, source)

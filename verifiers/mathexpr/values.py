@@ -555,9 +555,12 @@ def number(node: Node, work: Work, digits: int = 50) -> Any:
 
 
 def beyond_limits(node: Node, work: Work) -> bool:
-    """Whether a constant is too large to be evaluated here, by itself."""
-    if symbols(node) or not isinstance(node, Call):
-        return False
+    """Whether a constant is too large to be evaluated here, by itself. A chain of a thousand operations is."""
+    try:
+        if symbols(node) or not isinstance(node, Call):
+            return False
+    except RecursionError:
+        return True
     with _lock:
         try:
             _numbers().constant(node, _LOW, work)
