@@ -12,13 +12,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import unicodedata
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from .checkers import Checker, TokensChecker
+from .folding import nfkc
 from .math_policy import MathPolicy
 
 __all__ = ["CodeTests", "Limits", "MathAnswer", "Problem", "Program", "Provenance", "Response", "RewardSpec", "TestCase", "Tiers",
@@ -199,7 +199,7 @@ def content_hash(prompt: str, reward: MathAnswer | CodeTests) -> str:
 
     The same problem has the same hash anywhere. Settings left at their defaults do not count, so a new setting changes no hash.
     """
-    folded = " ".join((prompt if prompt.isascii() else unicodedata.normalize("NFKC", prompt)).split())
+    folded = " ".join(nfkc(prompt).split())
     spec = reward.model_dump(mode="python", exclude_defaults=True) | {"type": reward.type}
     encoder = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":"), default=repr)
     digest = hashlib.blake2b(digest_size=16)

@@ -10,7 +10,6 @@ section 3.1; the LaTeX part is ours.
 from __future__ import annotations
 
 import re
-import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import filterfalse
@@ -19,6 +18,8 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
+from ..core.folding import nfkc
 
 __all__ = ["Grams", "Hashes", "Places", "Tokens", "Vocabulary", "exact_key", "gram_chunks", "mix", "ngrams", "words"]
 
@@ -71,7 +72,7 @@ def _canonical(found: str) -> str:
 
 
 def _fold(prompt: str) -> str:
-    return prompt.casefold() if prompt.isascii() else unicodedata.normalize("NFKC", prompt).casefold()
+    return nfkc(prompt).casefold()
 
 
 class Vocabulary(dict[str, int]):

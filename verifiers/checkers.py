@@ -20,6 +20,7 @@ __all__ = ["check_output", "check_value", "to_bytes"]
 
 _NUMBER: Final = re.compile(rb"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]+)?")    # linear: a token may be a whole output
 _INTEGER: Final = re.compile(rb"[+-]?[0-9]{1,400}")
+_BLOCK: Final = 1 << 16
 _JSON_SLACK: Final = 32
 """The same JSON value is at most this many times longer in another spelling: a number has 1 to about 25 characters."""
 
@@ -71,6 +72,8 @@ def check_value(checker: Checker, got: bytes, expected: Any, *, nodes: bool = Fa
             return _livecodebench_value(got, expected)
         value = json.loads(got)
         if isinstance(checker, UnorderedChecker | SortedChecker) and isinstance(value, list) and isinstance(expected, list | tuple):
+            if len(value) != len(expected):
+                return f"{'more' if len(value) > len(expected) else 'fewer'} than the expected {len(expected)} items"
             return _multiset([_spelling(item) for item in value], [_spelling(item) for item in expected], "item")
         return _json_difference(value, expected, _closeness(checker), exact_types=isinstance(checker, ExactChecker))
     except RecursionError:
@@ -80,7 +83,11 @@ def check_value(checker: Checker, got: bytes, expected: Any, *, nodes: bool = Fa
 
 
 def _exact(got: bytes, expected: bytes) -> str:
-    at = next((n for n, (a, b) in enumerate(zip(got, expected, strict=False)) if a != b), min(len(got), len(expected)))
+    start = 0
+    while start < len(got) and got[start:start + _BLOCK] == expected[start:start + _BLOCK]:     # byte by byte only in the block that differs
+        start += _BLOCK
+    pairs = zip(got[start:start + _BLOCK], expected[start:start + _BLOCK], strict=False)
+    at = next((start + n for n, (a, b) in enumerate(pairs) if a != b), min(len(got), len(expected)))
     return f"byte {at + 1} differs ({len(got)} bytes, expected {len(expected)})"
 
 

@@ -24,8 +24,9 @@ from ..core.problem import Program
 
 __all__ = ["after_thinking", "extract_program"]
 
-MAX_PARSE_CHARS: Final = 200_000
-"""A text without a fence is parsed as Python only up to this size."""
+MAX_PARSE_CHARS: Final = 65_536
+"""A text without a fence is parsed as Python only up to this size, which is all that most judges take: three times as much may take the
+parser a second, in which no other thread runs."""
 _END_OF_THOUGHT: Final = "</think>"
 _THOUGHT: Final = "<think>"
 # Runs of marks are taken whole or not at all: else a response of 100,000 backticks is looked at for a minute, in which no other thread runs.
@@ -143,7 +144,7 @@ def _is_python_program(text: str) -> bool:
         return False
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)
+            warnings.simplefilter("ignore")     # a host that makes errors of them would refuse a program with "\\d" in it
             tree = ast.parse(text.strip("\n"))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False

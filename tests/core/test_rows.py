@@ -10,7 +10,7 @@ import pytest
 
 from assay.core.errors import InputError, RowError, UsageError
 from assay.core.problem import CodeTests, MathAnswer, Problem, Program, Response
-from assay.core.rows import parse_row, read_rows
+from assay.core.rows import from_columns, parse_row, read_rows
 
 MATH = {"type": "math", "answer": "1"}
 
@@ -112,6 +112,17 @@ def test_an_unreadable_file_is_one_clear_error(tmp_path: Path, name: str, conten
         path.write_bytes(content)
     with pytest.raises((InputError, UsageError), match=name):
         list(read_rows(path))
+
+
+@pytest.mark.parametrize("depth", [300, 600, 900, 990, 100_000])
+def test_what_is_nested_deeply_is_a_row_or_an_error_of_that_row(depth: int) -> None:
+    """From JSON text in a column of Parquet too; never an exception out of the middle of a file."""
+    reward = '{"type": "code", "mode": "call", "entry_point": "f", "tests": [{"args": [1], "output": ' + "[" * depth + "]" * depth + "}]}"
+    row = from_columns({"id": "a", "reward": reward})
+    try:
+        parse_row(row, "rows, line 1")
+    except RowError as error:
+        assert "line 1" in str(error)
 
 
 def test_a_large_spec_is_hashed_as_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
