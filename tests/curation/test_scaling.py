@@ -27,11 +27,12 @@ def item(prompt: str) -> Item:
 
 READERS: dict[str, Callable[[str], object]] = {
     "type rules": lambda text: type_filter(RULES)(item(text)), "proof": proof_words, "options": choice_options, "language": language_of,
-    "exact key": exact_key, "words": words, "mixed": lambda text: mixed_language("问题", text), "mixed query": lambda text: mixed_language(text, "ответ"),
-    "unfinished": unfinished,
+    "exact key": exact_key, "words": words, "unfinished": unfinished,
+    "mixed": lambda text: mixed_language("问题", text), "mixed query": lambda text: mixed_language(text, "ответ"),
 }
 TEXTS = {
-    "formulas that are never closed": "\\[" * (LONG // 2), "parentheses that are never closed": "\\(a" * (LONG // 3), "dollars": "$$a" * (LONG // 3) + "$",
+    "formulas that are never closed": "\\[" * (LONG // 2), "parentheses that are never closed": "\\(a" * (LONG // 3),
+    "dollars": "$$a" * (LONG // 3) + "$",
     "backticks": "```a" * (LONG // 4), "one word": "a" * LONG, "one word behind Chinese": "中" + "a" * LONG, "spaces": "show" + " " * LONG + "x",
     "lines": "prove\n" * (LONG // 6), "options": "(A) " * (LONG // 4), "parts": "\n(a) " * (LONG // 5), "a figure": "shown in the" + " " * LONG,
     "marks on a letter": "a" + "\u0301\u0316" * (LONG // 2), "other marks": "a" + "\u0301" * (LONG // 2) + "\u0316" * (LONG // 2),
@@ -64,7 +65,8 @@ def test_cells_of_a_table() -> None:
     with within(1):
         assert _quantity(" " * 100_000 + "2" * 100_000 + " " * 100_000 + "?", {"s": 1.0}, "s") is None
     assert _quantity(" 2.5 s ", {"s": 1.0}, "") == 2.5
-    for code in ("assert f(1) == 1\ndef check(f):" + "\n" * 200_000 + "x", "def check(f): assert f(1)\n" + "\n" * 200_000 + "check(" + "a." * 50_000 + "?"):
+    gap = "\n" * 200_000
+    for code in ("assert f(1) == 1\ndef check(f):" + gap + "x", "def check(f): assert f(1)\n" + gap + "check(" + "a." * 50_000 + "?"):
         with within(1):
             reward_of_tests(code, "f", "", "row 1")
 

@@ -10,7 +10,17 @@ from collections.abc import Callable
 
 import pytest
 
-from assay.core.checkers import Checker, ExactChecker, FloatChecker, JsonChecker, LcbChecker, LinesChecker, SortedChecker, TokensChecker, UnorderedChecker
+from assay.core.checkers import (
+    Checker,
+    ExactChecker,
+    FloatChecker,
+    JsonChecker,
+    LcbChecker,
+    LinesChecker,
+    SortedChecker,
+    TokensChecker,
+    UnorderedChecker,
+)
 from assay.core.math_policy import MathPolicy
 from assay.core.problem import Program
 from assay.verifiers.adapters.columns import Reader
@@ -172,9 +182,10 @@ def test_numbers_are_numbers_as_ever() -> None:
 def test_the_first_byte_that_differs_is_told() -> None:
     text = b"ab" * 4 * MB
     with within(1):
-        assert check_output(ExactChecker(), text + b"c", text + b"d") == f"byte {len(text) + 1} differs ({len(text) + 1} bytes, expected {len(text) + 1})"
+        size = len(text) + 1
+        assert check_output(ExactChecker(), text + b"c", text + b"d") == f"byte {size} differs ({size} bytes, expected {size})"
         assert "byte 1 " in str(check_output(ExactChecker(), b"x" + text, text))
-        assert f"byte {len(text) + 1} " in str(check_output(ExactChecker(), text + b"c", text))
+        assert f"byte {size} " in str(check_output(ExactChecker(), text + b"c", text))
 
 
 def test_a_list_of_another_length_is_not_spelled_out() -> None:
@@ -192,10 +203,13 @@ def test_marks_of_the_end() -> None:
     assert without_end("7 </s> \n") == "7 " and without_end("7 \n") == "7 \n" and without_end("</s>") == ""
 
 
-@pytest.mark.parametrize("label", [" " * 200_000 + "x", " " * 100_000 + "[" + " " * 100_000 + "{", "{'" + "a" * 200_000], ids=["spaces", "a list", "a key"])
-def test_a_label(label: str) -> None:
+LABELS = {"spaces": " " * 200_000 + "x", "a list": " " * 100_000 + "[" + " " * 100_000 + "{", "a key": "{'" + "a" * 200_000}
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_a_label(name: str) -> None:
     with within(1):
-        Reader().spec({"answer": label})
+        Reader().spec({"answer": LABELS[name]})
 
 
 @pytest.mark.parametrize("depth", [300, 700, 980, 100_000])
