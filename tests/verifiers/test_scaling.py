@@ -126,6 +126,20 @@ def test_what_is_exact_stays_so() -> None:
     assert not compared("x^{10^{30}}", "x^{10^{30}+1}").same
 
 
+LONG_NUMBER = "9" * 390 + "e3999"
+
+
+@pytest.mark.parametrize(("gold", "answer"), [
+    ("4D_{16}", LONG_NUMBER + " D"), ("1", f"{LONG_NUMBER} = 1, y = 2 or {LONG_NUMBER} = 1, y = 2"),
+    ("f(1)=1, f(2)=2", f"f({LONG_NUMBER})=1, f(2)=2"), ("5", "5" + "%" * 2_000), ("5" + "%" * 2_000, "5" + "%" * 1_999), ("3" + "!" * 2_000, "3"),
+    ("1", " or ".join(["1/(3^{90000}+1)+1/(3^{90001}+1)"] * 120)),
+], ids=["in a base", "an alternative", "a label", "percents", "percents as a gold", "factorials as a gold", "alternatives"])
+def test_nothing_is_raised(gold: str, answer: str) -> None:
+    """Not by a number that Python does not print, nor by a chain of operations deeper than its stack."""
+    with within(1):
+        assert not compared(gold, answer).same
+
+
 # -- programs --------------------------------------------------------------------------------------------------------------------------
 
 MB = 1 << 20

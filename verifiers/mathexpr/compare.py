@@ -136,7 +136,7 @@ def _same(a: Node, b: Node, c: Comparison, depth: int) -> bool:
         return set_verdict == "equal"
     for one, other in ((a, b), (b, a)):
         if isinstance(one, Rel) and one.ops == ("=",) and not isinstance(other, Rel | Seq | Mat | Words):
-            if _is_combination(one.sides[0]) and not symbols(one.sides[1]) and _key(one.sides[1]) != 0 or _is_identity(one, c):
+            if _is_combination(one.sides[0]) and not symbols(one.sides[1]) and _key(one.sides[1], c) != 0 or _is_identity(one, c):
                 return _same(one.sides[1], other, c, depth + 1)
             return _solves(one, other, c)
     return _same_values(a, b, c, depth)
@@ -779,11 +779,17 @@ def _same_based(a: Node, b: Node, c: Comparison) -> bool:
     based, other = (a, b) if isinstance(a, Based) else (b, a)
     assert isinstance(based, Based)
     if isinstance(other, Call) and other.op == "mul":           # 4D
-        return based.digits == "".join(str(arg.value) if isinstance(arg, Num) else arg.name if isinstance(arg, Sym) else "?" for arg in other.args)
+        return based.digits == "".join(_printed(arg) for arg in other.args)
     value = _key(other, c)
     if value is None or value.denominator != 1 or value.numerator.bit_length() > MAX_PRINTED_BITS:
         return False
     return str(value.numerator) == based.digits
+
+
+def _printed(node: Node) -> str:
+    if isinstance(node, Num) and node.value.numerator.bit_length() <= MAX_PRINTED_BITS:
+        return str(node.value.numerator) if node.value.denominator == 1 else "?"
+    return node.name if isinstance(node, Sym) else "?"
 
 
 def _based_value(node: Based) -> int | None:

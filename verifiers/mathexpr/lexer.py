@@ -187,7 +187,7 @@ class _Lexer:
             value += Fraction(int(period), (10 ** len(period) - 1) * 10 ** len(places))      # 0.333... and 0.1666...
             digits, end = None, ellipsis.end()
         if exponent:
-            if abs(int(exponent)) > MAX_DIGITS:
+            if abs(int(exponent)) + len(mantissa) > MAX_DIGITS:       # Python refuses to print more than 4,300
                 raise Unsupported("too_large")
             value *= Fraction(10) ** int(exponent)
         elif not point and (ordinal := _ORDINAL.match(text, end)):

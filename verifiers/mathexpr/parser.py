@@ -20,7 +20,7 @@ from .clean import cleaned
 from .compound import joined
 from .lexer import Token, tokens
 from .tree import Based, Call, Mat, Node, Num, Quant, Rel, Seq, SetOf, SetOp, Sym, Unsupported, Words, walk
-from .values import exact
+from .values import Work, exact
 from .vocabulary import FUNCTIONS
 from .words import NO_NOUNS
 
@@ -29,6 +29,8 @@ __all__ = ["parse"]
 MAX_DEPTH: Final = 60
 """Nesting; each level costs several Python frames, of which a thread has about a thousand."""
 MAX_CHARS: Final = 8_000
+MAX_PARSE_S: Final = 0.2
+"""CPU seconds of a parse, behind which it computes nothing; ordinary answers are read in one thousandth of it."""
 _RELATIONS: Final = frozenset({"=", "<", "<=", ">", ">=", "!=", "in", "approx", ":", "to", "notin", "subset"})
 _NAMED_FUNCTIONS: Final = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "cosec": "csc", "tg": "tan", "ctg": "cot", "arctg": "arctan",
                            "re": "Re", "im": "Im", "cbrt": "cbrt"}
@@ -62,6 +64,7 @@ class _Parser:
     def __init__(self, text: str, found: list[Token]) -> None:
         self.text = text
         self.tokens = found
+        self.work = Work(MAX_PARSE_S)
         self.at = 0
         self.depth = 0
         self.bars = 0
@@ -136,7 +139,7 @@ class _Parser:
         self.depth -= 1
         groups = [group for group in groups if group]
         if cuts and len(groups) == 1:
-            groups = _alternatives(groups[0], cuts)
+            groups = _alternatives(groups[0], cuts, self.work)
         if not groups:
             return None
         if len(groups) == 1 or all(len(group) == 1 for group in groups):
@@ -803,22 +806,23 @@ def _chosen(base: Node, exponent: Node) -> Node | None:
     return Call("mul", (Call("fact", (exponent,)), Call("binom", (n, exponent))))
 
 
-def _alternatives(items: list[Node], cuts: list[int]) -> list[list[Node]]:
+def _alternatives(items: list[Node], cuts: list[int], work: Work) -> list[list[Node]]:
     """x = 1, y = 2 or x = 3, y = 4: two pairs. 3/4 or 0.75: one value. Any other list is one group."""
-    if len(cuts) == len(items) - 1 and all(isinstance(item, Num | Call) for item in items) and len(set(map(_rational, items)) - {None}) == 1 \
-            and None not in map(_rational, items):
-        return [items[:1]]
+    if len(cuts) == len(items) - 1 and all(isinstance(item, Num | Call) for item in items):
+        values = {_rational(item, work) for item in items}
+        if len(values) == 1 and None not in values:
+            return [items[:1]]
     ends = [0, *cuts, len(items)]
     groups = [items[start:end] for start, end in pairwise(ends)]
     names = [[item.sides[0] for item in group if isinstance(item, Rel) and item.ops == ("=",)] for group in groups]
     if len(names[0]) < 2 or any(one != names[0] or len(one) != len(group) for one, group in zip(names, groups, strict=True)):
         return [items]
-    return groups if len(set(map(repr, names[0]))) == len(names[0]) else [items]
+    return groups if len(set(names[0])) == len(names[0]) else [items]
 
 
-def _rational(node: Node) -> Fraction | None:
+def _rational(node: Node, work: Work) -> Fraction | None:
     try:
-        return exact(node)
+        return exact(node, work)
     except ArithmeticError:
         return None
 
