@@ -430,7 +430,8 @@ def _as_sets(a: Node, b: Node, c: Comparison) -> str | None:
         if isinstance(a, Rel) and isinstance(b, Rel):
             return "equal" if _same_inequality(a, b, c) else "different"
         if isinstance(a, SetOp) and isinstance(b, SetOp) and a.op == b.op and len(a.args) == len(b.args):
-            return "equal" if all(_same(x, y, c, 6) for x, y in zip(a.args, b.args, strict=True)) else "different"
+            pairs = _in_order(list(a.args), list(b.args), c, 6) or a.op != "minus" and _without_order(list(a.args), list(b.args), c, 6)
+            return "equal" if pairs else "different"
         if isinstance(a, SetOf) and isinstance(b, SetOf):
             return "equal" if _same_builder(a, b, c) else "different"
         return None

@@ -112,6 +112,7 @@ class _Parser:
         """A list up to a closing bracket or the end; None if it is empty."""
         self.deeper()
         groups: list[list[Node]] = [[]]
+        logical = False
         cuts: list[int] = []            # before which items of a list an "or" stands
         while True:
             token = self.peek()
@@ -121,6 +122,7 @@ class _Parser:
                 self.at += 1
                 if token.text == ";" and groups[-1]:
                     groups.append([])
+                logical |= token.text in ("and", "or") and self.text[token.start] == "\\"
                 if token.text == "or":
                     cuts.append(len(groups[-1]))
                 continue
@@ -138,6 +140,8 @@ class _Parser:
             groups[-1].append(self.item())
         self.depth -= 1
         groups = [group for group in groups if group]
+        if logical and groups and all(isinstance(node, Sym) for node in groups[0]):
+            raise Unsupported("logic")          # p \\wedge q is no list of p and q
         if cuts and len(groups) == 1:
             groups = _alternatives(groups[0], cuts, self.work)
         if not groups:
