@@ -656,13 +656,17 @@ class Library:
 
     def __init__(self, judged: Judged) -> None:
         self.patched = judged.patched
-        self.modules: dict[str, types.ModuleType] = {}
+        self.modules: Head = {}          # None, of one that is absent here: a program may not bring its own
         for name in sorted(judged.imports):
             if name.partition(".")[0] in NOT_HELD:
                 continue
             try:
                 __import__(name)
-            except Exception:            # a name that is no module, or one that is absent: where that matters the tests will say so
+            except ModuleNotFoundError as error:         # where it matters, the tests will say so; `from a import b` may mean no module
+                if error.name == name.partition(".")[0]:
+                    self.modules[error.name] = None
+                    continue
+            except Exception:
                 continue
             while name:
                 if name in sys.modules:
@@ -672,7 +676,8 @@ class Library:
         self.late: Parts = []
         seen: set[int] = set()
         for module in self.modules.values():
-            self.hold_module(module, judged.used, seen)
+            if isinstance(module, types.ModuleType):
+                self.hold_module(module, judged.used, seen)
 
     def hold_module(self, module: types.ModuleType, used: set[str], seen: set[int]) -> None:
         home = module.__name__.partition(".")[0]
