@@ -28,7 +28,7 @@ def item(prompt: str) -> Item:
 READERS: dict[str, Callable[[str], object]] = {
     "type rules": lambda text: type_filter(RULES)(item(text)), "proof": proof_words, "options": choice_options, "language": language_of,
     "exact key": exact_key, "words": words, "unfinished": unfinished,
-    "mixed": lambda text: mixed_language("问题", text), "mixed query": lambda text: mixed_language(text, "ответ"),
+    "mixed": lambda text: mixed_language("问题", text), "mixed query": lambda text: mixed_language("问题 " + text, "so " * 20),
 }
 TEXTS = {
     "formulas that are never closed": "\\[" * (LONG // 2), "parentheses that are never closed": "\\(a" * (LONG // 3),

@@ -34,7 +34,7 @@ from assay.verifiers.mathexpr.values import Work
 from ..cpu import within
 
 CHARS = 7_990
-BUDGET_S = 0.4
+BUDGET_S = 0.2
 RUN = " " * CHARS
 
 
@@ -115,7 +115,7 @@ def test_an_answer_that_is_computed(name: str) -> None:
     text = ARITHMETIC[name]
     like = text[:-2] + "7" + text[-1]
     for gold, answer in (("\\sqrt{2}+1", text), ("\\{1, 2\\}", text), (text, like), (like, text)):
-        with within(BUDGET_S + 0.4):
+        with within(BUDGET_S + 0.6):
             assert not compared(gold, answer).same
 
 
@@ -144,7 +144,7 @@ def test_nothing_is_raised(gold: str, answer: str) -> None:
 
 MB = 1 << 20
 RESPONSES = {
-    "backticks": "x" + "`" * 200_000 + "x",
+    "backticks": "x" + "`" * 200_000 + "!",
     "backticks that end the line": "`" * 200_000 + "x`\n",
     "spaces behind a fence": "```" + " " * 200_000 + "`\n",
     "tildes and spaces": "~~~" * 60_000 + " " * 60_000 + "`",
@@ -212,8 +212,8 @@ def test_a_list_of_another_length_is_not_spelled_out() -> None:
 
 def test_marks_of_the_end() -> None:
     for mark in ("</s>", "[PAD] ", "<eos>\n"):
-        with within(1):
-            assert without_end("so it is 7" + mark * 200_000) == "so it is 7"
+        with within(0.6):
+            assert without_end("so it is 7" + mark * 100_000) == "so it is 7"
     assert without_end("7 </s> \n") == "7 " and without_end("7 \n") == "7 \n" and without_end("</s>") == ""
 
 

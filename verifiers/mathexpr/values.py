@@ -62,7 +62,7 @@ class Work:
             raise OutOfBudget
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)      # of answers as long as may be, 130 MB
 def symbols(node: Node) -> frozenset[str]:
     """The names of its variables."""
     return frozenset(one.name for one in walk(node) if isinstance(one, Sym) and one.name not in CONSTANTS)
