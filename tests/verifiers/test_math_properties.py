@@ -124,6 +124,37 @@ def test_intervals(low: int, width: int, left: bool, right: bool) -> None:
     assert not same(chain, interval.replace(str(high), str(high + 1)))
 
 
+@SETTINGS
+@given(st.integers(-50, 50), st.integers(-50, 50))
+def test_coordinates_by_name(x: int, y: int) -> None:
+    point = f"({x}, {y})"
+    for way in (f"x={x}, y={y}", f"y={y}, x={x}", f"P({x}, {y})", f"({x}, {y})^T",
+                f"\\left\\{{\\begin{{array}}{{l}}x={x}\\\\y={y}\\end{{array}}\\right."):
+        assert same(point, way) and same(way, point), way
+    for way in (f"x={y}, y={x}", f"y={x}, x={y}", f"P({y}, {x})"):
+        assert same(point, way) is (x == y), way
+    if y:
+        assert same(point, f"{x}\\mathbf{{i}}+({y})\\mathbf{{j}}") and not same(point, f"{x}\\mathbf{{i}}-({y})\\mathbf{{j}}")
+
+
+@SETTINGS
+@given(st.integers(-50, 50), st.integers(2, 40), st.integers(-5, 5))
+def test_residues(r: int, m: int, k: int) -> None:
+    for way in (f"n \\equiv {r + k * m} \\pmod{{{m}}}", f"n\\equiv {r + k * m}\\ (\\text{{mod }} {m})", f"n \\equiv {r + k * m} \\mod {m}"):
+        assert same(f"n\\equiv {r} \\pmod {{{m}}}", way) and same(way, f"n\\equiv {r} \\pmod {{{m}}}"), way
+    assert not same(f"n\\equiv {r} \\pmod {{{m}}}", f"n\\equiv {r + 1} \\pmod{{{m}}}")
+    assert not same(f"n\\equiv {r} \\pmod {{{m}}}", f"n\\equiv {r} \\pmod{{{m + 1}}}")
+
+
+@SETTINGS
+@given(st.integers(1, 99), st.integers(1, 7), st.sampled_from(["\\%", "^\\circ"]))
+def test_the_mark_behind_a_fraction_is_the_numbers(whole: int, eighths: int, mark: str) -> None:
+    exact = f"{whole + eighths / 8}{mark}"
+    for way in (f"{whole} {eighths}/8{mark}", f"{whole}\\frac{{{eighths}}}{{8}}{mark}", f"{8 * whole + eighths}/8{mark}"):
+        assert same(exact, way) and same(way, exact), way
+        assert not same(f"{whole + (eighths + 1) / 8}{mark}", way)
+
+
 TOKENS = ["\\frac", "{", "}", "(", ")", "[", "]", "\\{", "\\}", "1", "2", "x", "n", "+", "-", "*", "/", "^", "_", "=", "<",
           "\\le", ",", ";", "\\sqrt", "\\sin", "\\log", "!", "%", "|", "\\left", "\\right", "\\begin{pmatrix}",
           "\\end{pmatrix}", "&", "\\\\", "\\text{cm}", "\\text{", "\\infty", "\\cup", "\\pm", "\\cdots", " ", "$", "\\boxed{",
