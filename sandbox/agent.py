@@ -664,7 +664,7 @@ class Library:
                 __import__(name)
             except ModuleNotFoundError as error:         # where it matters, the tests will say so; `from a import b` may mean no module
                 if error.name == name.partition(".")[0]:
-                    self.modules[error.name] = None
+                    self.modules[name.partition(".")[0]] = None
                     continue
             except Exception:
                 continue
