@@ -307,6 +307,10 @@ class _Parser:
                 self.at += 1
                 right = self.signed_power()
                 if token.text == "*":
+                    if isinstance(right, Num) and self.peek(-1).kind == "num" and self.peek().kind == "cmd" and self.peek().text == "frac":
+                        part = self.power()             # 2 \\cdot 3\\frac{1}{2}
+                        right = (_mixed(right, *part.args) if isinstance(part, Call) and _is_plain_fraction(part) and right.value.denominator == 1
+                                 else _times(right, part))
                     node = _times(node, right)
                 elif token.text == "mod":
                     node = Call("mod", (node, right))
