@@ -47,9 +47,9 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
     assert expected.count(b"\n") > 50
     while killed < KILLS:
         anew, began = not catalog.exists(), time.monotonic()
-        with subprocess.Popen(command(catalog), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        with (tmp_path / "said").open("w") as said, subprocess.Popen(command(catalog), stdout=subprocess.DEVNULL, stderr=said) as process:
             try:
-                assert process.wait(dice.uniform(0.05, 0.8) * length) == 0
+                assert process.wait(dice.uniform(0.05, 0.8) * length) == 0, (tmp_path / "said").read_text()
             except subprocess.TimeoutExpired:
                 process.kill()
                 killed += 1
