@@ -47,7 +47,7 @@ _ATTEMPTS: Final = 2
 """A fault of ours is tried once more; a second one is IE."""
 _WINDOW: Final = 256
 """Items under way at once in `iter_grades` and `as_completed`: keeps slots busy behind a slow item, bounds memory."""
-_CLOSE_S: Final = 10.0
+_CLOSE_S: Final = 30.0
 _AT_ONCE_S: Final = 0.001
 _BREATH_AFTER_S: Final = 0.0005
 _BREATH_S: Final = 0.00005
