@@ -1,6 +1,6 @@
 """Load on `assay serve` over loopback, from a second process: is an answer ever lost or mixed up, what does HTTP add, what if it is full.
 
-    python benchmarks/serve.py [--requests 100000] [--seconds 20]
+    python benchmarks/serve.py [--requests 100000] [--seconds 20] [--numbers]
 
 Each part ends by itself. Every request asks for a grade that only it should get: its own id, its own gold answer, and a response that
 is right or wrong as a hash of its number says; every second answer is a formula. Added latency is what the client waited less what the
@@ -29,6 +29,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+NUMBERS_ALONE = "--numbers" in sys.argv
 _LIMIT_S = 420.0
 """For each part: then it is said to have failed."""
 _SLOW = "import time\ntime.sleep(0.5)\nprint('ok')"
@@ -73,7 +74,7 @@ def right(n: int) -> bool:
 def question(n: int) -> bytes:
     """Numbers, which are graded at once, and formulas, which a thread grades, in turn."""
     answer = n if right(n) else n + 1
-    gold, given = (str(n), str(answer)) if n % 2 else (f"x^2+{n}", f"{answer}+x^{{2}}")
+    gold, given = (str(n), str(answer)) if n % 2 or NUMBERS_ALONE else (f"x^2+{n}", f"{answer}+x^{{2}}")
     return json.dumps({"id": f"q{n}", "reward": {"type": "math", "answer": gold}, "responses": [f"We get \\boxed{{{given}}}."]}).encode()
 
 
@@ -319,6 +320,7 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--requests", type=int, default=100_000)
     options.add_argument("--seconds", type=float, default=20.0)
+    options.add_argument("--numbers", action="store_true", help="no formulas among the answers")
     chosen = options.parse_args()
     print("| part | answers | rate | latency |\n|---|---|---|---|")
     failed = False
