@@ -345,8 +345,13 @@ MAIN = "{ public static void main(String[] a) { System.out.println(new java.util
     "/* all of\npublic class ListNode {}\nis a comment */\npublic class Solution", "public\nclass Solution", "public class L\u00f6sung",
     "class Abc { public static void main(String[] a) { System.out.println(9); } }\nclass Main", "public class Solution { int x; }\nclass Driver"])
 def test_a_java_program_may_be_called_anything(judge: Judge, head: str) -> None:
-    outcome = judge.one(f"{head} {MAIN}", b"41\n", language="java", limits=replace(LIMITS, cpu_s=10, wall_s=30))
+    items = judge.program(f"{head} {MAIN}", b"41\n", language="java", limits=replace(LIMITS, cpu_s=10, wall_s=30))
+    if isinstance(items[0], CompileFailed):
+        assert items[0].reason == "language_absent" and os.environ.get("CI") != "true", items
+        return
+    (outcome,) = outcomes(list(items))
     assert outcome.stdout == b"42\n"
+    assert isinstance(items[0], Compiled) and items[0].cpu_s < 7      # 1 to 2; jar made random numbers for 8, where it had no file of them
 
 
 def test_int_0x80_is_no_way_around(judge: Judge) -> None:
