@@ -666,7 +666,7 @@ class Library:
                 if error.name == name.partition(".")[0]:
                     self.modules[name.partition(".")[0]] = None
                     continue
-            except Exception:
+            except Exception:            # whatever it raises, the tests' own import raises again, and that is reported
                 continue
             while name:
                 if name in sys.modules:
